@@ -1,0 +1,1 @@
+"""The domain, pure: market arrays, simulator, policy, PPO, backtest, judgement."""

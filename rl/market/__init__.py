@@ -1,0 +1,1 @@
+"""The market as arrays: panel, slots, splits, scaler, generators."""

@@ -1,0 +1,1 @@
+"""The simulator: books, margin, masks, observation, environments."""

@@ -1,0 +1,1 @@
+"""Shells around the domain: read refs, compute, publish artifacts, show them."""
