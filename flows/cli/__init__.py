@@ -1,0 +1,1 @@
+"""The command line; imports neither Prefect nor torch until a command runs."""

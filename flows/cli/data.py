@@ -1,0 +1,60 @@
+"""`carryflow sample-data` and `carryflow validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli import options as o
+
+
+def sample_data(
+    days: Annotated[int, typer.Option(min=1, help="Days of market.")] = 30,
+    rows_per_hour: Annotated[int, typer.Option(min=1, help="Rows the scanner writes an hour.")] = 54,
+    seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same bytes.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("data/sample"),
+    verbose: o.Verbose = False,
+) -> None:
+    """Generate a market like real ones: opportunities.csv and market_history.csv."""
+    from rl.market.synthetic import write_sample
+
+    made = write_sample(out, days=days, rows_per_hour=rows_per_hour, seed=seed)
+    print(f"{made.opportunities}: {made.opportunity_rows:,} rows")
+    print(f"{made.history}: {made.history_rows:,} rows")
+    print(f"{made.symbols} symbols, {made.first} to {made.end}, seed {made.seed}")
+
+
+def validate(
+    data: o.Data,
+    history: o.History = None,
+    max_bad_fraction: o.MaxBad = None,
+    history_bars_open_stamped: o.OpenStamped = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
+    artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
+) -> None:
+    """Check the data as a run would and print what was found; nothing is trained.
+
+    Exit code 0 if a run would take the data (a file too short to train on included), 2 if not.
+    """
+    from flows.cli.parameters import build_advanced
+    from flows.cli.quality import print_quality
+    from flows.cli.terminal import Progress, show_logs
+    from flows.cli.train import common_flags, use_artifacts
+    from tasks.ingest import ingest
+
+    use_artifacts(artifacts)
+    show_logs(Progress())
+    advanced = build_advanced(flags=common_flags(max_bad_fraction, history_bars_open_stamped))
+    found = ingest(
+        data,
+        history,
+        max_bad_fraction=advanced.max_bad_fraction,
+        bars_open_stamped=advanced.history_bars_open_stamped,
+    )
+    if as_json:
+        print((found.path / "quality.json").read_text(encoding="utf-8").strip())
+    else:
+        print_quality(found.path)

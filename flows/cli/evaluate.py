@@ -1,0 +1,115 @@
+"""`carryflow backtest` and `carryflow predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli import options as o
+
+
+def backtest(
+    data: o.Data,
+    history: o.History = None,
+    model: o.Model = "challenger",
+    book: o.Book = "default",
+    preset: Annotated[
+        o.PresetOrAll, typer.Option(help="Risk profile to replay, or each.")
+    ] = o.PresetOrAll.all,
+    window: Annotated[
+        o.Window, typer.Option(help="Which part of the data; --start and --end go over it.")
+    ] = (o.Window.test),
+    start: Annotated[str, typer.Option(help="First hour, UTC, ISO 8601.")] = "",
+    end: Annotated[str, typer.Option(help="First hour no longer in it, UTC.")] = "",
+    max_leverage: o.Leverage = None,
+    target_utilization: o.Utilization = None,
+    max_positions: o.Positions = None,
+    stop_loss_threshold: o.StopLoss = None,
+    liquidation_buffer: o.Buffer = None,
+    initial_capital: o.Capital = None,
+    random_runs: Annotated[int, typer.Option(min=0, help="Runs of the random baseline.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random baseline.")] = 0,
+    max_bad_fraction: o.MaxBad = None,
+    history_bars_open_stamped: o.OpenStamped = False,
+    set_: o.Set = None,
+    advanced: o.AdvancedFile = None,
+    artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
+) -> None:
+    """Replay a policy on any data and window, beside cash, random and greedy.
+
+    A window that overlaps what the policy was trained or chosen on is stamped IN-SAMPLE. Any flag of
+    the risk profile replays that profile, called "custom", instead of the presets.
+    """
+    from flows.cli.parameters import build_advanced
+    from flows.cli.train import common_flags, use_artifacts
+    from flows.launch import run_backtest
+
+    use_artifacts(artifacts)
+    profile = {
+        "training.trading.leverage": max_leverage,
+        "training.trading.target_utilization": target_utilization,
+        "training.trading.max_positions": max_positions,
+        "training.trading.stop_loss": stop_loss_threshold,
+        "training.trading.liquidation_buffer": liquidation_buffer,
+    }
+    custom = any(value is not None for value in profile.values())
+    flags = {
+        **common_flags(max_bad_fraction, history_bars_open_stamped, capital=initial_capital),
+        **profile,
+    }
+    run_backtest(
+        model=model,
+        data=data,
+        history=history,
+        book=book,
+        preset="custom" if custom else preset.value,
+        window=window.value,
+        start=start,
+        end=end,
+        random_runs=random_runs,
+        seed=seed,
+        advanced=build_advanced(advanced, set_, flags),
+        verbose=verbose,
+    )
+
+
+def predict(
+    data: o.Data,
+    history: o.History = None,
+    model: o.Model = "challenger",
+    book: o.Book = "default",
+    preset: Annotated[o.PresetOrAll, typer.Option(
+        help="Risk profile to decide for, or each.")] = o.PresetOrAll.all,
+    portfolio: Annotated[Path | None, typer.Option(
+        help="JSON file with what is held; without it, nothing is assumed to be held.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    initial_capital: o.Capital = None,
+    max_bad_fraction: o.MaxBad = None,
+    history_bars_open_stamped: o.OpenStamped = False,
+    artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
+) -> None:  # fmt: skip
+    """Decide for the newest hour of the data: action, pair, size, value, probability of each valid action."""
+    from flows.cli.parameters import build_advanced
+    from flows.cli.prediction import print_prediction
+    from flows.cli.terminal import Progress, show_logs
+    from flows.cli.train import common_flags, use_artifacts
+    from tasks.predict import predict as compute
+
+    use_artifacts(artifacts)
+    progress = Progress()
+    show_logs(progress)
+    advanced = build_advanced(
+        flags=common_flags(max_bad_fraction, history_bars_open_stamped, capital=initial_capital)
+    )
+    prediction = compute(
+        model, data, history, book=book, preset=preset.value, portfolio=portfolio, advanced=advanced
+    )
+    progress.done()
+    if as_json:
+        print(prediction.model_dump_json(indent=2))
+    else:
+        print_prediction(prediction)

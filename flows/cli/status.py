@@ -1,0 +1,40 @@
+"""`carryflow status`: what a desk reads before a long training."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from flows.cli import options as o
+
+
+def status(
+    data: o.OptionalData = None,
+    history: o.History = None,
+    book: o.Book = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
+) -> None:
+    """Print the readiness report: data, parts, a short training and inference test, times, aliases, runs.
+
+    Everything in it is measured while you wait. Exit code 0 if READY, 1 if NOT READY.
+    """
+    from flows.cli.readiness import measure, print_report
+    from flows.cli.terminal import Progress, show_logs
+    from flows.cli.train import use_artifacts
+    from tasks import ui
+
+    use_artifacts(artifacts)
+    progress = Progress()
+    show_logs(progress)
+    ui.set_terminal(progress)
+    report = measure(data, history, book=book)
+    progress.done()
+    if as_json:
+        print(report.model_dump_json(indent=2))
+    else:
+        print_report(report)
+    sys.exit(0 if report.ready else 1)

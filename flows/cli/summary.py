@@ -1,0 +1,115 @@
+"""How a run ended, as a person reads it in the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flows.cli.terminal import heading, print_table
+from schemas.backtest import BacktestSummary
+from schemas.manifest import Ref
+from schemas.promotion import PromotionDecision
+from tasks.progress import duration
+from tasks.reports import publish_report
+from tasks.store import Store, resolve_root
+
+_SHOWN = ("agent", "greedy", "random", "cash")
+_NAMES = {"agent": "policy", "random": "random (mean)"}
+
+
+def print_run(result: Mapping[str, Any], *, book: str, preset: str, seconds: float) -> None:
+    """Print what `data_to_model` returned: the backtest, the gates, the verdict, the report's path."""
+    decision = PromotionDecision.model_validate(result["decision"])
+    summary = read_backtest(result["backtest"])
+    print_results(summary, preset)
+    heading(f"Gates ({preset})")
+    print_table(
+        ["gate", "verdict", "measured", "threshold"],
+        [[g.name, g.verdict, g.value, g.threshold] for g in decision.gates],
+    )
+    print()
+    print(decision.reason)
+    report = publish_report(result["backtest"], result["judgement"], book=book, name=decision.version)
+    print_training_facts(result["model"])
+    print(f"Version: {decision.version} (book {book})")
+    print(f"Report: {shown_path(report)}")
+    print(f"Took {duration(seconds)}.")
+
+
+def print_backtest(result: Mapping[str, Any], *, book: str) -> None:
+    """Print what the `backtest` flow returned."""
+    summary = read_backtest(result["backtest"])
+    presets = list(summary.presets)
+    print_results(summary, "moderate" if "moderate" in presets else presets[0])
+    name = f"{summary.version or 'baselines'}-{summary.start:%Y%m%dT%H}-{summary.end:%Y%m%dT%H}"
+    report = publish_report(result["backtest"], result["judgement"], book=book, name=name)
+    print(f"\nReport: {shown_path(report)}")
+
+
+def print_training(result: Mapping[str, Any], copied: list[Path], *, seconds: float) -> None:
+    """Print what the `train` flow returned, and where the checkpoints are."""
+    print_training_facts(result["model"])
+    for path in copied:
+        print(f"  {shown_path(path)}")
+    print(f"Took {duration(seconds)}.")
+
+
+def print_training_facts(model: str) -> None:
+    """Print a line about how a training ended, and what to do about one that was cut short."""
+    facts = Store(resolve_root()).manifest(Ref.parse(model)).summary
+    cut = "" if facts["finished"] else ", cut short by the time budget: the same command goes on"
+    best = facts["validation_pct"]
+    chosen = "" if best is None else f"; best on validation {best:+.2f} %"
+    print(f"Trained {facts['episodes']:,} episodes ({facts['updates']:,} updates{cut}){chosen}.")
+
+
+def print_results(summary: BacktestSummary, preset: str) -> None:
+    """Print a backtest as one table, after the sentence that says the least flattering truth first."""
+    from rl.judge.verdict import verdict
+
+    heading(f"Backtest, {summary.start:%Y-%m-%d %H:%M} to {summary.end:%Y-%m-%d %H:%M} UTC")
+    if summary.in_sample:
+        print("IN-SAMPLE: the window overlaps what the policy was trained or chosen on.\n")
+    rows = []
+    for name in summary.presets:
+        for policy in _SHOWN:
+            result = summary.result(name, policy)  # type: ignore[arg-type]
+            if result is not None:
+                split = result.split
+                rows.append([
+                    name, _NAMES.get(policy, policy), result.return_pct, result.max_drawdown_pct,
+                    float(result.trades), split.funding, split.fees + split.slippage + split.closing_costs,
+                    split.price + split.unrealised, float(result.liquidations),
+                ])  # fmt: skip
+    header = [
+        "preset",
+        "policy",
+        "return %",
+        "drawdown %",
+        "trades",
+        "funding",
+        "costs",
+        "price",
+        "liquidated",
+    ]
+    print_table(header, rows)
+    said = verdict(summary, preset)
+    print()
+    for sentence in (f"{said.headline} ({preset})", *said.details):
+        print(textwrap.fill(sentence, 100))
+
+
+def read_backtest(ref: str) -> BacktestSummary:
+    """Return the content of a backtest artifact."""
+    folder = Store(resolve_root()).path(Ref.parse(ref))
+    return BacktestSummary.model_validate_json((folder / "backtest.json").read_text(encoding="utf-8"))
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as short as it can be typed from here."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,75 @@
+"""The whole pipeline as one flow: from a CSV to a policy that is promoted, or refused with reasons."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import flow
+from pydantic import Field
+
+from flows.steps import BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, TRAIN
+from schemas.params import Advanced
+from schemas.trading import PresetName
+from tasks.step import call
+
+
+@flow(name="data-to-model", persist_result=False, retries=0)
+def data_to_model(
+    data: str,
+    history: str = "",
+    book: str = "default",
+    preset: PresetName = "moderate",
+    seed: Annotated[int, Field(ge=0)] = 0,
+    num_episodes: Annotated[int, Field(ge=1)] = 2000,
+    time_budget: Annotated[float, Field(ge=0)] = 0.0,
+    dry_run: bool = False,
+    advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
+) -> dict[str, Any]:
+    """Validate the data, build features, train one policy, backtest it on the sealed window, and judge it.
+
+    Steps whose inputs, parameters and code have not changed are found in the store.
+
+    Args:
+        data: Opportunities: a CSV file, or a folder of them with or without a market history.
+        history: Market history, a file or folder; empty takes the one in the data folder, if any.
+        book: The book whose registry and aliases are concerned; generated and real data never share one.
+        preset: The risk profile that validation and the gates look at.
+        seed: Seed of weights, episodes and minibatches.
+        num_episodes: Episodes to train for, all environments together.
+        time_budget: Seconds after which training stops and publishes what it has; 0 is no limit.
+        dry_run: Do all but move the alias.
+        advanced: Everything that rarely changes.
+
+    Returns:
+        The refs of the artifacts and the decision, as plain JSON.
+    """
+    dataset = call(
+        INGEST,
+        data,
+        history or None,
+        max_bad_fraction=advanced.max_bad_fraction,
+        bars_open_stamped=advanced.history_bars_open_stamped,
+    )
+    features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=advanced.training.episode_hours)
+    model = call(
+        TRAIN,
+        features,
+        training=advanced.training_config(seed=seed, num_episodes=num_episodes),
+        preset=preset,
+        rules=advanced.rules,
+        book=book,
+        time_budget=time_budget,
+        device=advanced.device,
+        resume_from=advanced.resume_from,
+    )
+    tested = call(BACKTEST, features, model, rules=advanced.rules, book=book, purpose="promotion")
+    judged = call(JUDGE, tested, preset=preset, policy=advanced.gates, dataset=dataset)
+    decision = call(PROMOTE, model, tested, judged, book=book, preset=preset, dry_run=dry_run)
+    return {
+        "dataset": str(dataset),
+        "features": str(features),
+        "model": str(model),
+        "backtest": str(tested),
+        "judgement": str(judged),
+        "decision": decision.model_dump(mode="json"),
+    }

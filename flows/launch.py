@@ -1,0 +1,192 @@
+"""Starting a flow from the command line, and telling in the terminal how it ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows import settings
+from flows.cli.terminal import Progress, show_logs
+
+if TYPE_CHECKING:
+    from schemas.params import Advanced
+
+
+def run_data_to_model(
+    *,
+    data: Path,
+    history: Path | None,
+    book: str,
+    preset: str,
+    seed: int,
+    num_episodes: int | None,
+    time_budget: float,
+    dry_run: bool,
+    advanced: Advanced,
+    verbose: bool = False,
+) -> None:
+    """Run `data_to_model` here and print its summary; the parameters are the flow's."""
+    from flows.cli.summary import print_run
+
+    parameters: dict[str, Any] = {
+        "data": str(data),
+        "history": str(history or ""),
+        "book": book,
+        "preset": preset,
+        "seed": seed,
+        "num_episodes": num_episodes,
+        "time_budget": time_budget,
+        "dry_run": dry_run,
+        "advanced": advanced,
+    }
+
+    def start() -> dict[str, Any]:
+        from flows.data_to_model import data_to_model
+
+        result: dict[str, Any] = data_to_model(**_given(parameters))
+        return result
+
+    started = time.monotonic()
+    result = in_prefect(start, data=data, history=history, book=book, verbose=verbose)
+    print_run(result, book=book, preset=preset, seconds=time.monotonic() - started)
+
+
+def run_train(
+    *,
+    data: Path,
+    history: Path | None,
+    book: str,
+    preset: str,
+    seed: int,
+    num_episodes: int | None,
+    time_budget: float,
+    advanced: Advanced,
+    checkpoint_dir: Path,
+    verbose: bool = False,
+) -> None:
+    """Run `train` here, leave its checkpoints in a folder and print its summary."""
+    from flows.cli.summary import print_training
+    from tasks.checkpoints import copy_checkpoints
+
+    parameters: dict[str, Any] = {
+        "data": str(data),
+        "history": str(history or ""),
+        "book": book,
+        "preset": preset,
+        "seed": seed,
+        "num_episodes": num_episodes,
+        "time_budget": time_budget,
+        "advanced": advanced,
+    }
+
+    def start() -> dict[str, Any]:
+        from flows.train import train
+
+        result: dict[str, Any] = train(**_given(parameters))
+        return result
+
+    started = time.monotonic()
+    result = in_prefect(start, data=data, history=history, book=book, verbose=verbose)
+    copied = copy_checkpoints(result["model"], checkpoint_dir)
+    print_training(result, copied, seconds=time.monotonic() - started)
+
+
+def run_backtest(
+    *,
+    model: str,
+    data: Path,
+    history: Path | None,
+    book: str,
+    preset: str,
+    window: str,
+    start: str,
+    end: str,
+    random_runs: int,
+    seed: int,
+    advanced: Advanced,
+    verbose: bool = False,
+) -> None:
+    """Run `backtest` here and print its summary; the parameters are the flow's."""
+    from flows.cli.summary import print_backtest
+
+    parameters: dict[str, Any] = {
+        "data": str(data),
+        "history": str(history or ""),
+        "model": model,
+        "book": book,
+        "preset": preset,
+        "window": window,
+        "start": start,
+        "end": end,
+        "random_runs": random_runs,
+        "seed": seed,
+        "advanced": advanced,
+    }
+
+    def begin() -> dict[str, Any]:
+        from flows.backtest import backtest
+
+        result: dict[str, Any] = backtest(**_given(parameters))
+        return result
+
+    result = in_prefect(begin, data=data, history=history, book=book, verbose=verbose)
+    print_backtest(result, book=book)
+
+
+def in_prefect(
+    start: Callable[[], dict[str, Any]], *, data: Path, history: Path | None, book: str, verbose: bool
+) -> dict[str, Any]:
+    """Call a flow with quiet logs and live progress.
+
+    What can be refused without a server is refused before one is started. Without a
+    `PREFECT_API_URL` Prefect starts a server of its own for the run.
+
+    Args:
+        start: Imports and calls the flow.
+        data: Checked to be there, like the next two.
+        history: See above.
+        book: See above.
+        verbose: Leave Prefect's own lines on the console.
+
+    Raises:
+        UserError: Whatever a step refused.
+    """
+    _refuse_early(data, history, book)
+    settings.apply_script(verbose=verbose)
+    # A run alone with its own server needs no heartbeat: nobody would hear it, and its thread costs a second.
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from tasks import ui
+
+    progress = Progress()
+    ui.set_terminal(progress)
+    alone = not os.environ.get("PREFECT_API_URL")
+    if alone:
+        progress("Starting a Prefect server for this run (the first time takes half a minute)", True)
+    overrides: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if alone else {}
+    show_logs(progress)
+    try:
+        with temporary_settings(overrides):
+            return start()
+    finally:
+        progress.done()
+        ui.set_terminal(None)
+
+
+def _refuse_early(data: Path, history: Path | None, book: str) -> None:
+    """Look at what needs no server: half a minute is long to wait for a mistyped path."""
+    from schemas.errors import DataError
+    from tasks.store import book_dir, resolve_root
+
+    book_dir(resolve_root(), book)
+    for path in (data, history):
+        if path is not None and not path.exists():
+            raise DataError("does not exist.", str(path), "Check the path.")
+
+
+def _given(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what was not given, so that the flow's own default holds."""
+    return {name: value for name, value in parameters.items() if value is not None}

@@ -1,0 +1,19 @@
+"""The steps as Prefect tasks: each is a shell of `tasks/`, its name, and what it shows."""
+
+from __future__ import annotations
+
+from tasks import show
+from tasks.backtest import backtest
+from tasks.features import features
+from tasks.ingest import ingest
+from tasks.judgement import judge
+from tasks.promotion import promote
+from tasks.step import as_task, uncached_task
+from tasks.training import train
+
+INGEST = as_task(ingest, name="ingest", show=show.quality)
+FEATURES = as_task(features, name="features")
+TRAIN = as_task(train, name="train", show=show.training)
+BACKTEST = as_task(backtest, name="backtest", show=show.backtest)
+JUDGE = as_task(judge, name="judge", show=show.judgement)
+PROMOTE = uncached_task(promote, name="promote")

@@ -1,0 +1,106 @@
+"""The deterministic decision, one function for validation, backtest, prediction, paper trading and audit.
+
+One hour at shape (1, 10, 20), one state, one thread: a row alone and the same row inside a batch differ in
+their last bits, and a decision has to be the same wherever it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rl.market.arrays import F64, Bool
+from rl.policy import FIRST_EXIT, Policy
+from schemas.trading import (
+    N_ACTIONS,
+    N_OPPORTUNITY_SLOTS,
+    N_POSITION_SLOTS,
+    N_PRIVATE,
+    N_SLOT_FEATURES,
+    SIZE_FRACTIONS,
+)
+
+HOLD: Final = 0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the policy does in one state.
+
+    Attributes:
+        action: 0 hold, 1-10, 11-20, 21-30 enter slot small, medium, large, 31-35 exit.
+        value: The critic's value, in units of the training run's scaled reward.
+        probabilities: (36,) float64; 0 where invalid.
+    """
+
+    action: int
+    value: float
+    probabilities: F64
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread, and restore the number of threads afterwards."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def choose(probabilities: F64) -> int:
+    """Take the kind of most mass, then the slot of most mass, then the most probable size.
+
+    A flat maximum over 36 actions would hold for ever when many entries split the mass. Ties go to the
+    lowest index.
+
+    Args:
+        probabilities: (36,) of a normalised distribution.
+    """
+    entries = probabilities[1:FIRST_EXIT].reshape(len(SIZE_FRACTIONS), N_OPPORTUNITY_SLOTS)
+    exits = probabilities[FIRST_EXIT:]
+    kind = int(np.argmax([probabilities[HOLD], entries.sum(), exits.sum()]))
+    if kind == 0:
+        return HOLD
+    if kind == 2:
+        return FIRST_EXIT + int(np.argmax(exits))
+    slot = int(np.argmax(entries.sum(axis=0)))
+    return 1 + int(np.argmax(entries[:, slot])) * N_OPPORTUNITY_SLOTS + slot
+
+
+def decide(policy: Policy, slots: NDArray[np.float32], private: NDArray[np.float32], mask: Bool) -> Decision:
+    """Decide for one state.
+
+    Args:
+        policy: On the CPU.
+        slots: (1, 10, 20) float32, the hour's scaled opportunity slots.
+        private: (1, 75) float32, config, portfolio and positions.
+        mask: (1, 36) bool, which actions would be accepted; hold always is.
+
+    Raises:
+        ValueError: An input has another shape; a batch would not give the same bits.
+    """
+    expected = ((1, N_OPPORTUNITY_SLOTS, N_SLOT_FEATURES), (1, N_PRIVATE), (1, N_ACTIONS))
+    given = (slots.shape, private.shape, mask.shape)
+    if given != expected:
+        raise ValueError(f"a decision takes shapes {expected}, not {given}")
+    with one_thread(), torch.inference_mode():
+        code = policy.encode(torch.tensor(slots, dtype=torch.float32))
+        logp, value = policy.heads(
+            code, torch.tensor(private, dtype=torch.float32), torch.tensor(mask, dtype=torch.bool)
+        )
+    probabilities: F64 = logp[0].double().exp().numpy()
+    return Decision(choose(probabilities), float(value[0]), probabilities)
+
+
+assert FIRST_EXIT + N_POSITION_SLOTS == N_ACTIONS

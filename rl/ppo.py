@@ -1,0 +1,235 @@
+"""Proximal policy optimisation (Schulman et al. 2017) with masked actions, readable top to bottom.
+
+The algorithm knows nothing of trading; what it asks of a policy stands in `rl.rollout`.
+
+Shapes: T steps of N environments; A actions; F private features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rl.market.arrays import F64, Bool
+from rl.rollout import Rollout, evaluate
+from schemas.training import TrainingConfig
+
+MIN_CONTEXTS = 64  # contexts a minibatch is spread over, where the rollout has as many
+MIN_DEVIATION = 1e-6
+
+
+def gae(
+    reward: F64,
+    value: F64,
+    final_value: F64,
+    next_value: F64,
+    terminated: Bool,
+    truncated: Bool,
+    gamma: float,
+    lam: float,
+) -> tuple[F64, F64]:
+    """Generalised advantage estimation (Schulman et al. 2016).
+
+    A terminated episode is worth nothing afterwards. A truncated one is worth V(final observation). Neither
+    lets the next episode's advantages flow back into it.
+
+    Args:
+        reward: (T, N) scaled rewards.
+        value: (T, N) V of the observation acted on.
+        final_value: (T, N) V of the final observation where truncated.
+        next_value: (N,) V of the observation after the last step.
+        terminated: (T, N).
+        truncated: (T, N).
+        gamma: Discount per step.
+        lam: Lambda.
+
+    Returns:
+        Advantages and returns (advantage + value), (T, N) each.
+    """
+    advantage = np.zeros_like(reward)
+    trace = np.zeros_like(next_value)
+    following = next_value
+    for t in reversed(range(reward.shape[0])):
+        after = np.where(truncated[t], final_value[t], following)
+        after = np.where(terminated[t], 0.0, after)
+        goes_on = ~terminated[t] & ~truncated[t]
+        trace = reward[t] + gamma * after - value[t] + gamma * lam * np.where(goes_on, trace, 0.0)
+        advantage[t] = trace
+        following = value[t]
+    return advantage, advantage + value
+
+
+class RewardScaler:
+    """Divides rewards by the running deviation of discounted returns, without shifting them.
+
+    Attributes:
+        running: (N,) discounted sum of each environment's rewards so far in its episode.
+        count: Number of returns seen.
+        mean: Their mean.
+        spread: Sum of squared differences from the mean.
+    """
+
+    def __init__(self, n: int, gamma: float) -> None:
+        self.gamma = gamma
+        self.running: F64 = np.zeros(n)
+        self.count, self.mean, self.spread = 0.0, 0.0, 0.0
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the discounted returns seen so far."""
+        return max(float(np.sqrt(self.spread / self.count)) if self.count else 1.0, MIN_DEVIATION)
+
+    def observe(self, reward: F64, terminated: Bool, truncated: Bool) -> None:
+        """Add a rollout's (T, N) rewards; an episode's sum starts again after its last step."""
+        seen = np.empty_like(reward)
+        for t in range(reward.shape[0]):
+            self.running = self.running * self.gamma + reward[t]
+            seen[t] = self.running
+            self.running = np.where(terminated[t] | truncated[t], 0.0, self.running)
+        count, mean = float(seen.size), float(seen.mean())
+        spread = float(((seen - mean) ** 2).sum())
+        total = self.count + count
+        apart = mean - self.mean
+        self.spread += spread + apart * apart * self.count * count / total
+        self.mean += apart * count / total
+        self.count = total
+
+
+def minibatches(context: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Split B states into random minibatches of at most `batch_size` that hold few distinct contexts.
+
+    The states of a context are shuffled and cut into blocks; the blocks are shuffled and dealt. A block is
+    small enough for a minibatch to mix MIN_CONTEXTS contexts, and large enough for it not to encode them all.
+    """
+    n = context.numel()
+    shuffle = torch.randperm(n, generator=generator).to(context.device)
+    distinct, group = torch.unique(context, return_inverse=True)
+    shuffled = shuffle.index_select(0, group.index_select(0, shuffle).argsort(stable=True))
+    group = group.index_select(0, shuffled)
+    first = torch.searchsorted(group, torch.arange(distinct.numel(), device=context.device))
+    place = torch.arange(n, device=context.device) - first.index_select(0, group)
+    block = max(1, batch_size // MIN_CONTEXTS)
+    starts = (place % block == 0).cumsum(0) - 1
+    rank = torch.randperm(int(starts[-1]) + 1, generator=generator).to(context.device)
+    order = shuffled.index_select(0, rank.index_select(0, starts).argsort(stable=True))
+    yield from order.tensor_split(-(-n // batch_size))
+
+
+@dataclass(frozen=True)
+class UpdateStatistics:
+    """Means over the minibatches of an update, and what they started from.
+
+    Attributes:
+        policy_loss: Clipped surrogate.
+        value_loss: Half the mean squared error of scaled returns.
+        entropy: Over valid actions, nats.
+        kl: k3 estimate of KL(old || new).
+        clip_fraction: Share of states whose ratio left the clip range.
+        grad_norm: Before clipping.
+        explained_variance: Of the returns by the values of the rollout; NaN where returns do not vary.
+        ratio_error: Largest |ratio - 1| in the first minibatch: whether acting and learning agree.
+    """
+
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    kl: float
+    clip_fraction: float
+    grad_norm: float
+    explained_variance: float
+    ratio_error: float
+
+
+def explained_variance(value: F64, returns: F64) -> float:
+    """1 - Var(returns - value) / Var(returns)."""
+    spread = float(returns.var())
+    return float("nan") if spread == 0.0 else 1.0 - float((returns - value).var()) / spread
+
+
+def update(
+    policy: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    contexts: Tensor,
+    rollout: Rollout,
+    advantage: F64,
+    returns: F64,
+    training: TrainingConfig,
+    generator: torch.Generator,
+    check: Callable[[nn.Module, dict[str, Tensor]], None] | None = None,
+) -> UpdateStatistics:
+    """Improve the policy on one rollout.
+
+    Args:
+        policy: An ActorCritic.
+        optimizer: Over its parameters.
+        contexts: (all contexts, ...).
+        rollout: What `collect` filled.
+        advantage: (T, N); normalised here over the rollout.
+        returns: (T, N) targets of the value.
+        training: Epochs, minibatch, coefficients.
+        generator: Draws the minibatches.
+        check: Called with the losses and the gradient norm of each minibatch before the optimizer's step.
+    """
+    device = rollout.private.device
+    parameters = list(policy.parameters())
+    context, action, old = rollout.context.flatten(), rollout.action.flatten(), rollout.logp.flatten()
+    private, mask = rollout.private.flatten(0, 1), rollout.mask.flatten(0, 1)
+    scaled = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    gain = torch.from_numpy(scaled.astype(np.float32)).flatten().to(device)
+    target = torch.from_numpy(returns.astype(np.float32)).flatten().to(device)
+    sums: list[Tensor] = []
+    ratio_error = float("nan")
+    for _ in range(training.n_epochs):
+        for batch in minibatches(context, training.batch_size, generator):
+            logp, value = evaluate(
+                policy,  # type: ignore[arg-type]
+                contexts,
+                context.index_select(0, batch),
+                private.index_select(0, batch),
+                mask.index_select(0, batch),
+            )
+            chosen = logp.gather(1, action.index_select(0, batch).unsqueeze(1)).squeeze(1)
+            log_ratio = chosen - old.index_select(0, batch)
+            ratio = log_ratio.exp()
+            a = gain.index_select(0, batch)
+            clipped = ratio.clamp(1.0 - training.clip, 1.0 + training.clip)
+            policy_loss = -torch.minimum(ratio * a, clipped * a).mean()
+            value_loss = 0.5 * F.mse_loss(value, target.index_select(0, batch))
+            entropy = -(logp.exp() * logp).sum(1).mean()  # a masked action adds 0 x (huge) = 0
+            loss = policy_loss + training.value_coef * value_loss - training.entropy_coef * entropy
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            norm = nn.utils.clip_grad_norm_(parameters, training.max_grad_norm)
+            if check is not None:
+                check(
+                    policy,
+                    {
+                        "policy loss": policy_loss,
+                        "value loss": value_loss,
+                        "entropy": entropy,
+                        "gradient norm": norm,
+                    },
+                )
+            optimizer.step()
+            with torch.no_grad():
+                if not sums:
+                    ratio_error = float((ratio - 1.0).abs().max())
+                kl = (ratio - 1.0 - log_ratio).mean()
+                outside = ((ratio - 1.0).abs() > training.clip).float().mean()
+                sums.append(torch.stack((policy_loss, value_loss, entropy, kl, outside, norm)).detach())
+    means = torch.stack(sums).double().mean(0).tolist()
+    return UpdateStatistics(
+        policy_loss=means[0],
+        value_loss=means[1],
+        entropy=means[2],
+        kl=means[3],
+        clip_fraction=means[4],
+        grad_norm=means[5],
+        explained_variance=explained_variance(rollout.value.double().cpu().numpy(), returns),
+        ratio_error=ratio_error,
+    )

@@ -1,0 +1,62 @@
+"""How much of what a training run does, and when; pure functions of the recipe."""
+
+from __future__ import annotations
+
+import math
+
+from schemas.checkpoint import RunShape
+from schemas.training import TrainingConfig
+
+MIN_UPDATES = (
+    32  # a run too short for its recipe gets smaller rollouts before it gets fewer updates than this
+)
+MIN_ROLLOUT_STEPS = 16  # ... and fewer environments before its rollouts get shorter than this
+MIN_EPISODES_EACH = (
+    4  # episodes an environment runs, so that a run does not end long after what was asked for
+)
+MIN_ROLLOUT_STATES = 32  # fewer states than this are not worth an update
+
+
+def plan_run(training: TrainingConfig, episode_hours: int) -> RunShape:
+    """Fit environments and rollouts to the number of episodes asked for.
+
+    Args:
+        training: The recipe, whose sizes are upper bounds.
+        episode_hours: Length of an episode.
+    """
+    total = training.num_episodes * episode_hours
+    n_envs = min(
+        training.n_envs,
+        training.num_episodes // MIN_EPISODES_EACH,
+        total // (MIN_UPDATES * MIN_ROLLOUT_STEPS),
+    )
+    n_envs = max(n_envs, 1)
+    n_cohorts = min(training.n_cohorts, n_envs)
+    n_envs -= n_envs % n_cohorts
+    steps = max(total // (n_envs * MIN_UPDATES), math.ceil(MIN_ROLLOUT_STATES / n_envs))
+    steps = max(min(steps, training.rollout_steps, math.ceil(total / n_envs)), 2)
+    return RunShape(
+        n_envs=n_envs,
+        n_cohorts=n_cohorts,
+        rollout_steps=steps,
+        updates=math.ceil(total / (n_envs * steps)),
+    )
+
+
+def learning_rate(training: TrainingConfig, update: int, updates: int) -> float:
+    """Return the learning rate of an update.
+
+    Args:
+        training: The recipe.
+        update: 0, 1, ...; may pass `updates` where episodes end late.
+        updates: Updates expected.
+    """
+    if not training.anneal:
+        return training.learning_rate
+    return training.learning_rate * max(1.0 - update / updates, 1.0 / updates)
+
+
+def passed(before: int, after: int, every: int, last: int) -> list[int]:
+    """List the multiples of `every` in (before, after], up to `last`."""
+    first = (before // every + 1) * every
+    return list(range(first, min(after, last) + 1, every))

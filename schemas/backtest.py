@@ -1,0 +1,122 @@
+"""What a backtest says: the content of `backtest.json`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.trading import MarketRules, TradingConfig
+
+PolicyName = Literal["agent", "greedy", "random", "cash"]
+POLICIES: Final[tuple[PolicyName, ...]] = ("agent", "greedy", "random", "cash")
+
+
+class TrainedWindow(BaseModel):
+    """Hours a version has seen: `start` inclusive, `end` exclusive, UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["train", "validation"]
+    start: datetime
+    end: datetime
+
+
+class ProfitSplit(BaseModel):
+    """Where the change of NLV came from; quote currency, signed as it moved the NLV.
+
+    The fields add up to the change of NLV exactly: the first six are sums of cash flows, the
+    last two value what is still open at the end.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    funding: float = 0.0
+    price: float = Field(0.0, description="Realised price profit of both legs.")
+    fees: float = 0.0
+    slippage: float = 0.0
+    penalty: float = Field(0.0, description="Penalties of stale exits.")
+    liquidation: float = Field(0.0, description="Margins lost to liquidations.")
+    unrealised: float = Field(0.0, description="Price profit of what is open at the end.")
+    closing_costs: float = Field(0.0, description="Fees and slippage of closing it, not yet paid; negative.")
+
+    @property
+    def total(self) -> float:
+        """Return the change of NLV, quote currency."""
+        return self.carry + self.price + self.unrealised + self.penalty + self.liquidation
+
+    @property
+    def carry(self) -> float:
+        """Return funding less all trading costs, those still due included, quote currency."""
+        return self.funding + self.fees + self.slippage + self.closing_costs
+
+
+class PolicyResult(BaseModel):
+    """One policy under one preset; for `random` every number is the mean over its runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str
+    policy: PolicyName
+    runs: int = Field(ge=1)
+    return_pct: float = Field(description="Change of NLV over the initial capital, percent.")
+    return_p5_pct: float | None = Field(None, description="5th percentile over the runs of `random`.")
+    return_p95_pct: float | None = Field(None, description="95th percentile over the runs of `random`.")
+    max_drawdown_pct: float = Field(description="Largest hourly drawdown from the running peak, percent.")
+    final_nlv: float
+    trades: float = Field(description="Positions opened, those still open at the end included.")
+    open_at_end: float = 0.0
+    liquidations: float = 0.0
+    stale_exits: float = 0.0
+    stop_losses: float = 0.0
+    buffer_exits: float = 0.0
+    voids: float = Field(0.0, description="Accepted orders that could not be filled.")
+    invalid: float = Field(0.0, description="Actions the mask forbade; taken as hold.")
+    estimated_settlements: float = Field(
+        0.0, description="Funding booked at a rate not known from the history."
+    )
+    off_boundary_settlements: float = Field(0.0, description="Settled rates off their interval's boundary.")
+    split: ProfitSplit
+    turnover: float = Field(0.0, description="Notional of all fills over the initial capital.")
+    exposure: float = Field(0.0, description="Mean gross notional over NLV at the ends of hours.")
+    time_in_market: float = Field(0.0, description="Share of hours that end with a position open.")
+    hours: int = Field(
+        description="Hours replayed; fewer than the window's where the drawdown limit ended it."
+    )
+    ended_early: float = Field(0.0, description="Share of runs that the drawdown limit ended.")
+    random_runs_beaten: int | None = Field(None, description="Random runs with a lower return.")
+    days: int = Field(0, description="Whole UTC days inside the window.")
+    sharpe: float | None = Field(
+        None, description="Annual, of UTC-daily NLV returns; empty without enough days."
+    )
+    sharpe_note: str = ""
+
+
+class BacktestSummary(BaseModel):
+    """All of a backtest that fits a page; the tables beside it hold every row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    version: str | None = Field(None, description="The version judged; empty for baselines alone.")
+    data_hash: str = ""
+    start: datetime = Field(description="The first decision.")
+    end: datetime = Field(description="The last mark; nothing is decided there.")
+    hours: int
+    initial_capital: float
+    in_sample: bool | None = Field(
+        description="The window overlaps training or validation; null where the training hours are unknown."
+    )
+    overlap_hours: int | None = None
+    trained_on: tuple[TrainedWindow, ...] = ()
+    seed: int
+    random_runs: int
+    presets: dict[str, TradingConfig]
+    rules: MarketRules
+    results: tuple[PolicyResult, ...]
+    versions: dict[str, str] = {}
+
+    def result(self, preset: str, policy: PolicyName) -> PolicyResult | None:
+        """Return one policy's result under one preset, or None if it was not run."""
+        return next((r for r in self.results if r.preset == preset and r.policy == policy), None)

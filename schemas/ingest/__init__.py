@@ -1,0 +1,13 @@
+"""How raw CSV files become a data set of clean rows; importing this package is cheap."""
+
+from schemas.ingest.build import DatasetSummary, build_dataset
+from schemas.ingest.sources import SourceFile, Sources, discover, input_fingerprint
+
+__all__ = [
+    "DatasetSummary",
+    "SourceFile",
+    "Sources",
+    "build_dataset",
+    "discover",
+    "input_fingerprint",
+]

@@ -1,0 +1,173 @@
+"""What a CSV file is before its rows are read: text or not, how it is packed, what its columns are called.
+
+Light on purpose: finding the files of a data set needs this and no table library.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+from schemas.columns import COLUMNS, Header, TableName, classify, match_header
+from schemas.errors import DataError
+
+CSV_SUFFIXES: Final = (".csv", ".csv.gz", ".csv.zst")
+_CODECS: Final = {".gz": "gzip", ".zst": "zstd"}
+_HEAD_BYTES: Final = 1 << 16
+_BOM: Final = b"\xef\xbb\xbf"
+_DELIMITERS: Final = {";": "semicolons (;)", "\t": "tabs", "|": "bars (|)", ":": "colons (:)", " ": "spaces"}
+_MAGIC: Final = {
+    b"\x1f\x8b": ("compressed with gzip", "Name it .csv.gz."),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", "Name it .csv.zst."),
+    b"PAR1": ("a Parquet file", "Export it as CSV."),
+    b"PK\x03\x04": ("a zip archive or an Excel workbook", "Export it as CSV."),
+    b"\xff\xfe": ("UTF-16 text", "Save it as UTF-8."),
+    b"\xfe\xff": ("UTF-16 text", "Save it as UTF-8."),
+}
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what the system says about a file into a sentence for its owner."""
+    try:
+        yield
+    except OSError as error:
+        text = str(error)
+        if "Truncated compressed stream" in text:
+            what, remedy = "is cut short: its compressed data ends too early.", "Copy or download it again."
+        elif path.suffix.lower() in _CODECS and not getattr(error, "errno", None):
+            codec = _CODECS[path.suffix.lower()]
+            what = f"is not valid {codec} data, as its name says."
+            remedy = "Copy it again, or give it the ending it should have."
+        else:
+            what, remedy = f"cannot be read: {getattr(error, 'strerror', None) or text}.", "Check the file."
+        raise DataError(what, str(path), remedy) from error
+
+
+def _unpacked(stream: IO[bytes], path: Path) -> IO[bytes]:
+    codec = _CODECS.get(path.suffix.lower())
+    if codec is None:
+        return stream
+    import pyarrow as pa  # only here: listing a folder of plain files does not need it
+
+    unpacked: Any = pa.CompressedInputStream(stream, codec)
+    return cast("IO[bytes]", unpacked)
+
+
+def read_file(path: Path) -> tuple[bytes, bytes]:
+    """Return the bytes of a file as they are on disk, and unpacked if its name says it is packed.
+
+    Raises:
+        DataError: The file cannot be read, or its packed data is damaged or cut short.
+    """
+    with _reading(path):
+        on_disk = path.read_bytes()
+        return on_disk, _unpacked(io.BytesIO(on_disk), path).read()
+
+
+def require_text(path: Path, content: bytes, *, whole: bool) -> None:
+    """Raise unless the bytes are UTF-8 text; a head may end inside a character."""
+    for magic, (what, remedy) in _MAGIC.items():
+        if content.startswith(magic):
+            raise DataError(f"is {what}, not plain CSV text.", str(path), remedy)
+    nul = content.find(b"\0")
+    if nul >= 0:
+        line = content.count(b"\n", 0, nul) + 1
+        raise DataError(
+            "is not a text file: it holds zero bytes.",
+            f"{path}, row {line}",
+            "Export the table as UTF-8 CSV.",
+        )
+    try:
+        str(content, "utf-8")
+    except UnicodeDecodeError as error:
+        if not whole and error.start >= len(content) - 4:
+            return
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"is not UTF-8 text: it holds the byte 0x{content[error.start]:02x}.",
+            f"{path}, row {line}",
+            "Save it as UTF-8 CSV.",
+        ) from error
+
+
+def split_header(path: Path, content: bytes) -> tuple[str, bytes, int]:
+    """Return the header line, what follows it, and the header's line number."""
+    content = content.removeprefix(_BOM)
+    body = content.lstrip(b" \t\r\n")
+    if not body:
+        raise DataError("is empty.", str(path), "Give a CSV file with a header and rows.")
+    line = content.count(b"\n", 0, len(content) - len(body)) + 1
+    first, _, rest = body.partition(b"\n")
+    if b"\r" in first.rstrip(b"\r"):  # lines ended by a lone carriage return
+        first, _, rest = body.partition(b"\r")
+    return first.decode("utf-8", errors="replace").strip(), rest, line
+
+
+def read_header(path: Path) -> list[str]:
+    """Return the names in the first line of a file, read as comma-separated.
+
+    Raises:
+        DataError: The file is empty, not text, or cannot be read.
+    """
+    with _reading(path), path.open("rb") as stream:
+        head = _unpacked(stream, path).read(_HEAD_BYTES)
+    require_text(path, head, whole=False)
+    return _fields(split_header(path, head)[0], ",")
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def match_columns(path: Path, line: str, table: TableName) -> tuple[int, Header]:
+    """Return the number of fields in a header line and its match, complete and without doubt."""
+    fields = _fields(line, ",")
+    header = match_header(fields, table)
+    if header.missing:
+        _refuse_header(path, line, fields, header, table)
+    for name, (first, second) in header.repeated.items():
+        raise DataError(
+            f"has two columns for {name!r}: {first!r} and {second!r}.",
+            f"{path}, column {name!r}",
+            "Remove one of them.",
+        )
+    return len(fields), header
+
+
+def _refuse_header(path: Path, line: str, fields: list[str], header: Header, table: TableName) -> None:
+    for delimiter, called in _DELIMITERS.items():
+        other = match_header(_fields(line, delimiter), table)
+        if len(other.found) > max(1, len(header.found)):
+            raise DataError(
+                f"separates its columns with {called}, not with commas.",
+                f"{path}, row 1",
+                "Save it as comma-separated CSV, with decimal points.",
+            )
+    kind = classify(fields)
+    if kind not in (None, table):
+        called = "a market history" if kind == "history" else "a table of opportunities"
+        flag = "--history" if kind == "history" else "--data"
+        raise DataError(f"is {called}.", str(path), f"Give it with {flag}.")
+    expected = ", ".join(c.name for c in COLUMNS[table] if c.required)
+    if not header.found:
+        shown = line if len(line) <= 60 else line[:57] + "..."
+        raise DataError(
+            f"does not begin with a header of {table} columns but with {shown!r}.",
+            f"{path}, row 1",
+            f"The first line must name the columns: {expected}.",
+        )
+    hints = [f"{m!r} (did you mean {header.lookalike[m]!r}?)" if m in header.lookalike else repr(m)
+             for m in header.missing]  # fmt: skip
+    noun = "the column" if len(hints) == 1 else f"{len(hints)} columns:"
+    raise DataError(
+        f"lacks {noun} {', '.join(hints)}.",
+        f"{path}, column {header.missing[0]!r}, row 1",
+        "Add it, or rename the column that holds it."
+        if len(hints) == 1
+        else "Add them, or rename the columns that hold them.",
+    )

@@ -1,0 +1,142 @@
+"""Which files make up a data set, found and fingerprinted without reading their rows."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.columns import TableName, classify
+from schemas.errors import DataError
+from schemas.ingest.headers import CSV_SUFFIXES, read_header
+
+_ENDINGS = ", ".join(CSV_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One input file.
+
+    Attributes:
+        path: Where it is.
+        table: The table it is read as.
+    """
+
+    path: Path
+    table: TableName
+
+    @property
+    def name(self) -> str:
+        """Its name in reports and in the quarantine: no folder, so that moving data changes nothing."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of a data set, each table's in the order of its rows: by name.
+
+    Attributes:
+        opportunities: At least one file.
+        history: May be empty.
+        unused: Names of CSV files in the folder that a `--history` of its own made superfluous.
+    """
+
+    opportunities: tuple[SourceFile, ...]
+    history: tuple[SourceFile, ...]
+    unused: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        """Every file that is read."""
+        return self.opportunities + self.history
+
+
+def discover(data: Path, history: Path | None = None) -> Sources:
+    """Find the files of a data set.
+
+    A folder stands for the CSV files directly in it; those with the columns of a market history
+    serve as the history, unless `history` says otherwise. A single file brings no history.
+
+    Args:
+        data: A CSV file, or a folder of them.
+        history: A market history, as a file or a folder of files.
+
+    Raises:
+        DataError: A path does not exist, holds no CSV file, or the files are of the wrong table.
+    """
+    found = _read_headers(data)
+    if data.is_dir():
+        opportunities = tuple(path for path, table in found if table != "history")
+        beside = tuple(path for path, table in found if table == "history")
+        if not opportunities:
+            raise DataError(
+                "holds a market history and no opportunities.", str(data), "Add a CSV file of opportunities."
+            )
+    else:
+        opportunities, beside = (data,), ()
+    if history is None:
+        return Sources(_as("opportunities", opportunities), _as("history", beside))
+    chosen = tuple(path for path, table in _read_headers(history) if table == "history" or history.is_file())
+    if not chosen:
+        raise DataError(
+            "holds no file with the columns of a market history.",
+            str(history),
+            "It needs timestamp, exchange, symbol, price, funding_rate, funding_interval_hours.",
+        )
+    taken = {path.resolve() for path in chosen}
+    return Sources(
+        _as("opportunities", opportunities),
+        _as("history", chosen),
+        tuple(path.name for path in beside if path.resolve() not in taken),
+    )
+
+
+def input_fingerprint(sources: Sources) -> dict[str, str]:
+    """Return the sha256 of each file's bytes as they are on disk, by table and name.
+
+    Raises:
+        DataError: A file cannot be read.
+    """
+    hashes: dict[str, str] = {}
+    for file in sources.files:
+        try:
+            with file.path.open("rb") as stream:
+                hashes[f"{file.table}/{file.name}"] = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise DataError(
+                f"cannot be read: {error.strerror}.", str(file.path), "Check the file."
+            ) from error
+    return hashes
+
+
+def _as(table: TableName, paths: tuple[Path, ...]) -> tuple[SourceFile, ...]:
+    return tuple(SourceFile(path, table) for path in paths)
+
+
+def _read_headers(where: Path) -> list[tuple[Path, TableName | None]]:
+    """Return the CSV files at a path, by name, and the table each seems to be of."""
+    if where.is_dir():
+        try:
+            paths = sorted((p for p in where.iterdir() if _is_csv(p)), key=lambda p: p.name)
+        except OSError as error:
+            raise DataError(
+                f"cannot be listed: {error.strerror}.", str(where), "Check the folder."
+            ) from error
+        if not paths:
+            raise DataError(
+                "holds no CSV file.",
+                str(where),
+                f"Put files that end in {_ENDINGS} directly into it; subfolders are not read.",
+            )
+    elif where.is_file():
+        paths = [where]
+    elif where.exists():
+        raise DataError("is neither a file nor a folder.", str(where), "Give a CSV file or a folder of them.")
+    else:
+        raise DataError("does not exist.", str(where), "Check the path.")
+    return [(path, classify(read_header(path))) for path in paths]
+
+
+def _is_csv(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith(CSV_SUFFIXES) and not name.startswith(".") and path.is_file()

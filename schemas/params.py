@@ -1,0 +1,49 @@
+"""Parameters of the flows beyond the everyday ones; Prefect shows them as a form.
+
+No field is a union, so that every field has one input of one kind: what is "off" or
+"the default" is a number or an empty text that says so in its description.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.promotion import PromotionPolicy
+from schemas.trading import MarketRules
+from schemas.training import Recipe, TrainingConfig
+
+
+class Advanced(BaseModel):
+    """Everything that rarely changes: input rules, the recipe, the market's rules and the gates."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bad_fraction: float = Field(
+        0.05, ge=0, le=1, description="Share of rows that may be quarantined before the data is refused."
+    )
+    history_bars_open_stamped: bool = Field(
+        False,
+        description="The market history stamps its bars at their open; they are shifted to their close.",
+    )
+    training: Recipe = Field(default_factory=Recipe, description="How a policy is trained.")
+    rules: MarketRules = Field(
+        default_factory=MarketRules, description="What venues charge and how orders fill."
+    )
+    gates: PromotionPolicy = Field(
+        default_factory=PromotionPolicy, description="What a version must show to be promoted."
+    )
+    device: str = Field(
+        "cpu", description="Torch device of the training; not part of what makes a run the same."
+    )
+    resume_from: str = Field(
+        "", description="Checkpoint file to start the weights from; empty starts afresh."
+    )
+
+    def training_config(self, *, seed: int, num_episodes: int) -> TrainingConfig:
+        """Return the complete training config of one run.
+
+        Args:
+            seed: Seed of weights, episodes and minibatches.
+            num_episodes: Episodes to train for.
+        """
+        return TrainingConfig(seed=seed, num_episodes=num_episodes, **dict(self.training))

@@ -1,0 +1,151 @@
+"""What a clean table is: pandera schemas of opportunities and market history, and the rules they hold.
+
+Both describe frames after parsing: UTC times of microseconds, float64 numbers, lower-case venues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from schemas.columns import COLUMNS, Column, TableName
+
+MAX_FUNDING_RATE: Final = 0.05  # fraction per interval; rates above 0.01 are real
+MAX_LEG_DISTANCE: Final = 0.20  # of the cheaper leg
+FUNDING_INTERVALS: Final = (1.0, 2.0, 4.0, 8.0)  # hours
+APR_PER_PROFIT: Final = 1095.0  # 3 x 365 intervals of 8 h
+APR_TOLERANCE: Final = (0.01, 1.0)  # relative; percent a year, for profits rounded to three decimals
+EARLIEST: Final = pd.Timestamp("2010-01-01", tz="UTC")
+LATEST: Final = pd.Timestamp("2100-01-01", tz="UTC")
+TIME_DTYPE: Final = pd.DatetimeTZDtype("us", "UTC")
+TEXT_DTYPE: Final = pd.StringDtype(na_value=np.nan)
+
+RULES: Final[dict[str, str]] = {
+    "wrong_field_count": "a row must have as many fields as the header",
+    "quote_not_closed": "a quote must be closed on its line",
+    "not_a_number": "must be a number",
+    "not_a_time": "must be a time: ISO 8601, or an epoch in seconds or milliseconds",
+    "missing_value": "must not be empty",
+    "time_out_of_range": f"must be between {EARLIEST:%Y} and {LATEST:%Y}",
+    "not_finite": "must be finite",
+    "not_positive": "must be above 0",
+    "negative": "must not be negative",
+    "rate_out_of_range": f"must be within ±{MAX_FUNDING_RATE}",
+    "interval_not_allowed": "must be 1, 2, 4 or 8 hours",
+    "interval_missing": "a settled rate must have its interval",
+    "same_exchange": "the exchanges of a pair must differ",
+    "legs_apart": f"the prices of the legs must be within {MAX_LEG_DISTANCE:.0%} of each other",
+    "apr_disagrees": f"must be {APR_PER_PROFIT:.0f} times the profit per 8 h",
+    "low_above_high": "low must not be above high",
+}
+
+# Rules between columns: the column they are reported under, and the columns whose values are shown.
+ROW_RULES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "same_exchange": ("short_exchange", ("long_exchange", "short_exchange")),
+    "legs_apart": ("entry_short_price", ("entry_long_price", "entry_short_price")),
+    "apr_disagrees:fund_apr": ("fund_apr", ("fund_profit_8h", "fund_apr")),
+    "apr_disagrees:fund_apr_24h_proj": (
+        "fund_apr_24h_proj",
+        ("fund_profit_24h_proj", "fund_apr_24h_proj"),
+    ),
+    "apr_disagrees:fund_apr_3d_proj": ("fund_apr_3d_proj", ("fund_profit_3d_proj", "fund_apr_3d_proj")),
+    "interval_missing": ("funding_interval_hours", ("funding_rate", "funding_interval_hours")),
+    "low_above_high": ("low", ("low", "high")),
+}
+
+
+def _rule(name: str, holds: Callable[[Any], Any]) -> pa.Check:
+    """Return a check that says of each value or row whether it holds.
+
+    Which rows fail is read from the check's own output. Pandera's table of failure cases lists
+    every column of a row that breaks a rule between columns, so it is kept to one row.
+    """
+    return pa.Check(holds, name=name, n_failure_cases=1)
+
+
+def _finite() -> pa.Check:
+    return _rule("not_finite", lambda s: np.isfinite(s))
+
+
+def _positive() -> pa.Check:
+    return _rule("not_positive", lambda s: s > 0)
+
+
+def _not_negative() -> pa.Check:
+    return _rule("negative", lambda s: s >= 0)
+
+
+def _checks(column: Column) -> list[pa.Check]:
+    """Return the checks of one column; nulls are left to `nullable`."""
+    name = column.name
+    if name in ("entry_time", "timestamp"):
+        return [_rule("time_out_of_range", lambda s: (s >= EARLIEST) & (s < LATEST))]
+    if column.kind == "time":  # one at or before entry_time is repaired, so it has no lower bound
+        return [_rule("time_out_of_range", lambda s: s < LATEST)]
+    if column.kind != "number":
+        return []
+    if name.endswith("funding_interval_hours"):
+        return [_rule("interval_not_allowed", lambda s: s.isin(FUNDING_INTERVALS))]
+    if name.endswith("funding_rate"):
+        return [_rule("rate_out_of_range", lambda s: s.abs() <= MAX_FUNDING_RATE)]
+    if name in ("entry_long_price", "entry_short_price", "price", "high", "low"):
+        return [_finite(), _positive()]
+    if name in ("volume_24h", "bid_ask_spread_percent", "orderbook_depth_usd", "spread_volatility_stddev"):
+        return [_finite(), _not_negative()]
+    return [_finite()]
+
+
+def _column(column: Column) -> pa.Column:
+    dtype = {"time": TIME_DTYPE, "number": np.dtype("float64")}.get(column.kind, TEXT_DTYPE)
+    return pa.Column(dtype, checks=_checks(column), nullable=column.nullable, name=column.name)
+
+
+def _exchanges_differ(frame: pd.DataFrame) -> pd.Series:
+    return frame["long_exchange"].isna() | (frame["long_exchange"] != frame["short_exchange"])
+
+
+def _legs_close(frame: pd.DataFrame) -> pd.Series:
+    long, short = frame["entry_long_price"], frame["entry_short_price"]
+    cheaper = pd.Series(np.minimum(long, short), index=frame.index)
+    apart = (long - short).abs() > cheaper * (MAX_LEG_DISTANCE + 1e-9)
+    # Prices that are not positive or not finite break rules of their own.
+    return ~apart | ~(cheaper > 0) | ~np.isfinite(long + short)
+
+
+def _apr_agrees(profit: str, apr: str) -> pa.Check:
+    def agree(frame: pd.DataFrame) -> pd.Series:
+        expected = frame[profit] * APR_PER_PROFIT
+        relative, absolute = APR_TOLERANCE
+        size = pd.Series(np.maximum(expected.abs(), frame[apr].abs()), index=frame.index)
+        apart = (frame[apr] - expected).abs() > relative * size + absolute
+        return ~apart | ~np.isfinite(frame[apr] + frame[profit])
+
+    return _rule(f"apr_disagrees:{apr}", agree)
+
+
+OPPORTUNITIES: Final = pa.DataFrameSchema(
+    columns={c.name: _column(c) for c in COLUMNS["opportunities"]},
+    checks=[
+        _rule("same_exchange", _exchanges_differ),
+        _rule("legs_apart", _legs_close),
+        _apr_agrees("fund_profit_8h", "fund_apr"),
+        _apr_agrees("fund_profit_24h_proj", "fund_apr_24h_proj"),
+        _apr_agrees("fund_profit_3d_proj", "fund_apr_3d_proj"),
+    ],
+    name="opportunities",
+)
+
+HISTORY: Final = pa.DataFrameSchema(
+    columns={c.name: _column(c) for c in COLUMNS["history"]},
+    checks=[
+        _rule("interval_missing", lambda f: f["funding_rate"].isna() | f["funding_interval_hours"].notna()),
+        _rule("low_above_high", lambda f: ~(f["low"] > f["high"])),
+    ],
+    name="history",
+)
+
+SCHEMAS: Final[dict[TableName, pa.DataFrameSchema]] = {"opportunities": OPPORTUNITIES, "history": HISTORY}

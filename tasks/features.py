@@ -1,0 +1,132 @@
+"""Features: the clean days of a data set to a market by hour, its windows and its scaler.
+
+days/YYYY-MM-DD/*.parquet   what was known at each hour, and what the next day needs to know
+splits.json, scaler.json    windows as timestamps, and the scale learnt from train alone
+features.json               a summary
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from schemas.manifest import Manifest, Ref
+from schemas.trading import MarketRules
+from tasks import ui
+from tasks.cache import Cached, run_cached
+from tasks.store import Store, content_hash, resolve_root
+
+STEP = "features"
+DAY_STEP = "features-day"
+_CLOSING = "closing_"
+
+
+def features(dataset: Ref, *, rules: MarketRules, episode_hours: int, split: bool = True) -> Cached:
+    """Build a data set's features by day, split its hours, and fit the scaler on train.
+
+    A day that was built before from the same rows and the same closing state of the day before is not
+    built again.
+
+    Args:
+        dataset: What `ingest` made.
+        rules: Fees and spreads, which the round-trip cost is made of.
+        episode_hours: Longest episode; the embargo depends on it.
+        split: Without it there is neither a split nor a scaler, and the data may be of any length.
+
+    Raises:
+        DataError: The data is too short to split.
+    """
+    store = Store(resolve_root())
+    manifest = store.manifest(dataset)
+
+    def compute(folder: Path) -> Mapping[str, Any]:
+        return _build(store, dataset, manifest, folder, rules, episode_hours, split)
+
+    return run_cached(
+        store,
+        STEP,
+        modules=("tasks.features",),
+        inputs={"dataset": content_hash(manifest)},
+        params={"rules": rules.model_dump(mode="json"), "episode_hours": episode_hours, "split": split},
+        compute=compute,
+    )
+
+
+def _build(
+    store: Store,
+    dataset: Ref,
+    manifest: Manifest,
+    folder: Path,
+    rules: MarketRules,
+    episode_hours: int,
+    split: bool,
+) -> dict[str, Any]:
+    from rl.market.assemble import assemble
+    from rl.market.plan import plan_days
+    from rl.market.scaler import Scaler
+    from rl.market.splits import split_windows
+
+    source = store.local(dataset)
+    facts = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
+    first = min(facts["first"], facts["history_first"] or facts["first"])
+    plans = plan_days(first, facts["last"])
+    before: Cached | None = None
+    reused = 0
+    for number, plan in enumerate(plans, start=1):
+        ui.say(f"Features of {plan.day} ({number} of {len(plans)})", transient=True)
+        day = _day(store, source, manifest, plan, before)
+        shutil.copytree(day.path, folder / "days" / plan.day, ignore=shutil.ignore_patterns("manifest.json"))
+        reused += day.hit
+        before = day
+    market = assemble(sorted((folder / "days").iterdir()), rules)
+    summary: dict[str, Any] = {
+        "days": len(plans),
+        "hours": market.n_hours,
+        "start_ms": market.start_ms,
+        "instruments": market.n_instruments,
+        "pairs": len(market.pair_long),
+    }
+    if split:
+        splits = split_windows(market.n_hours, market.start_ms, episode_hours)
+        a, b = splits.train.rows(market.start_ms)
+        scaler = Scaler.fit(market.slot_raw[a:b])
+        (folder / "splits.json").write_text(splits.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (folder / "scaler.json").write_text(scaler.to_json() + "\n", encoding="utf-8")
+        summary |= {"warning": splits.warning}
+    (folder / "features.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    ui.say(f"Features: {len(plans)} days, {reused} of them unchanged, {market.n_hours} hours, "
+           f"{len(market.pair_long)} pairs")  # fmt: skip
+    return summary | {"days_reused": reused}
+
+
+def _day(store: Store, source: Path, dataset: Manifest, plan: Any, before: Cached | None) -> Cached:
+    """Return the features of one day, built only if its rows or the state before it have changed."""
+    hashes = {entry.path: entry.sha256 for entry in dataset.files}
+    tables = {table: f"{table}/{plan.day}.parquet" for table in ("opportunities", "history")}
+    inputs = {table: hashes.get(path, "") for table, path in tables.items()}
+    if before is not None:
+        inputs |= {e.path: e.sha256 for e in before.manifest.files if e.path.startswith(_CLOSING)}
+
+    def compute(folder: Path) -> Mapping[str, Any]:
+        import pandas as pd
+
+        from rl.market.build import build_day
+        from rl.market.days import read_closing, write_day
+
+        rows = {table: source / path for table, path in tables.items() if path in hashes}
+        frames = {table: pd.read_parquet(path) for table, path in rows.items()}
+        closing = read_closing(before.path) if before is not None else None
+        opportunities = frames.get("opportunities")
+        if opportunities is None:  # a gap: any day's table without its rows
+            first = next(path for path in sorted(hashes) if path.startswith("opportunities/"))
+            opportunities = pd.read_parquet(source / first).iloc[:0]
+        write_day(build_day(plan, opportunities, frames.get("history"), closing), folder)
+        return {"hours": plan.n_hours}
+
+    params = {"day": plan.day, "start_ms": plan.start_ms, "n_hours": plan.n_hours}
+    return run_cached(
+        store, DAY_STEP, modules=("tasks.features",), inputs=inputs, params=params, compute=compute
+    )

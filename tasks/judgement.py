@@ -1,0 +1,109 @@
+"""Judgement: the gates a backtest passes or misses, and the report a person reads.
+
+gates.json, report.html and its pictures. The registry is not looked at: that is promotion's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from schemas.backtest import BacktestSummary
+from schemas.manifest import Ref
+from schemas.promotion import PromotionPolicy
+from tasks import ui
+from tasks.cache import Cached, run_cached
+from tasks.store import Store, content_hash, resolve_root
+
+STEP = "judgement"
+
+
+def judge(
+    tested: Ref, *, preset: str, policy: PromotionPolicy, dataset: Ref | None = None, title: str = "Backtest"
+) -> Cached:
+    """Apply the basic gates to a backtest and write its report.
+
+    Args:
+        tested: What `backtest` made.
+        preset: The risk profile that is judged; the others are shown.
+        policy: The thresholds.
+        dataset: Whose quality the report tells, if any.
+        title: Of the report.
+    """
+    store = Store(resolve_root())
+    inputs = {"backtest": content_hash(store.manifest(tested))}
+    if dataset is not None:
+        inputs["dataset"] = content_hash(store.manifest(dataset))
+
+    def compute(folder: Path) -> Mapping[str, Any]:
+        return _judge(store, tested, dataset, folder, preset, policy, title)
+
+    return run_cached(
+        store,
+        STEP,
+        modules=("tasks.judgement",),
+        inputs=inputs,
+        params={"preset": preset, "policy": policy.model_dump(mode="json"), "title": title},
+        compute=compute,
+    )
+
+
+def _judge(
+    store: Store,
+    tested: Ref,
+    dataset: Ref | None,
+    folder: Path,
+    preset: str,
+    policy: PromotionPolicy,
+    title: str,
+) -> dict[str, Any]:
+    from rl.judge.gates import all_hold, basic_gates, conclude
+    from tasks.report import Lineage, write_report
+
+    ui.say("Judging, and writing the report", transient=True)
+    source = store.local(tested)
+    summary = BacktestSummary.model_validate_json((source / "backtest.json").read_text(encoding="utf-8"))
+    gates = basic_gates(summary, preset, policy)
+    (folder / "gates.json").write_text(
+        json.dumps([gate.model_dump(mode="json") for gate in gates], indent=1) + "\n", encoding="utf-8"
+    )
+    decision = None
+    if not all_hold(gates):  # that needs no look at the registry
+        decision = conclude(summary.version or "this policy", "challenger", preset, gates)
+    lineage = [Lineage("Backtest", str(tested))]
+    if dataset is not None:
+        lineage.append(Lineage("Data set", str(dataset)))
+    if summary.version:
+        lineage.append(Lineage("Version", summary.version))
+    write_report(
+        source,
+        folder,
+        preset=preset,
+        gates=gates,
+        decision=decision,
+        quality=_facts(store, dataset),
+        lineage=lineage,
+        title=title,
+    )
+    return {"preset": preset, "holds": all_hold(gates)}
+
+
+def _facts(store: Store, dataset: Ref | None) -> list[Any]:
+    """Return the few facts about the data that a reader of a result must know."""
+    if dataset is None:
+        return []
+    from tasks.report import Fact
+
+    known = json.loads((store.local(dataset) / "dataset.json").read_text(encoding="utf-8"))
+    bad = known["quarantined"]
+    facts = [
+        Fact("Opportunities", f"{known['opportunity_rows']:,} rows"),
+        Fact("Market history", f"{known['history_rows']:,} rows" if known["has_history"] else "none",
+             "ok" if known["has_history"] else "warn"),
+        Fact("Covers", f"{known['first'][:16]} to {known['last'][:16]} UTC"),
+        Fact("Quarantined", f"{bad:,} rows", "warn" if bad else "ok"),
+        Fact("Duplicates dropped", f"{known['duplicates']:,} rows"),
+    ]  # fmt: skip
+    return facts

@@ -1,0 +1,58 @@
+"""Live progress of a training: a line that changes in the terminal, a line now and then on the run's page."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tasks import ui
+
+PAGE_EVERY_S: Final = 30.0
+
+
+class TrainingProgress:
+    """Told after every update; see `rl.train.train` for what it is told."""
+
+    def __init__(self) -> None:
+        self._logged = time.monotonic()
+        self._validation = math.nan
+
+    def __call__(self, now: Mapping[str, Any]) -> None:
+        """Say how far the training is."""
+        if not math.isnan(now["eval_return"]):
+            self._validation = now["eval_return"]
+        text = self.line(now)
+        ui.say(text, transient=True)
+        if time.monotonic() - self._logged >= PAGE_EVERY_S:
+            ui.note(text)
+            self._logged = time.monotonic()
+
+    def line(self, now: Mapping[str, Any]) -> str:
+        """Return one line: episodes, reward, losses, speed, time left."""
+        parts = [
+            f"Training: {now['episodes']:,.0f} of {now['num_episodes']:,} episodes",
+            f"update {now['update']:.0f}/{now['updates']}",
+            f"mean(100) {_number(now['mean_100'], '+.2f')} %",
+            f"validation {_number(self._validation, '+.2f')} %",
+            f"entropy {_number(now['entropy'], '.2f')}",
+            f"KL {_number(now['kl'], '.3f')}",
+            f"{now['steps_per_second']:,.0f} steps/s",
+            f"ETA {duration(now['eta_seconds'])}",
+        ]
+        return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a span of time as a person says it: 42 s, 3:07 min, 1:12 h."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)

@@ -1,0 +1,129 @@
+"""What each step puts on its run's page: markdown with pictures that need nothing from outside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.backtest import BacktestSummary, PolicyResult
+from schemas.checkpoint import TRAINING, TrainingResult
+from schemas.promotion import PromotionDecision
+from tasks import ui
+from tasks.cache import Cached
+
+
+def quality(dataset: Cached) -> None:
+    """Show what was found in the data."""
+    report = json.loads((dataset.path / "quality.json").read_text(encoding="utf-8"))
+    ui.markdown("data-quality", quality_markdown(report), "What was found in the data and done about it")
+
+
+def quality_markdown(report: Mapping[str, Any]) -> str:
+    """Return the data-quality report as markdown, whatever tables it holds."""
+    lines = ["# Data quality", ""]
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            lines += [f"## {_words(name)}", ""]
+            facts = [[_words(k), v] for k, v in value.items() if not isinstance(v, Mapping | list)]
+            lines += [ui.table(["what", "value"], facts), ""]
+            for title, nested in value.items():
+                if isinstance(nested, Mapping) and nested:
+                    rows = [[_words(k), _flat(v)] for k, v in nested.items()]
+                    lines += [f"### {_words(title)}", "", ui.table(["what", "value"], rows), ""]
+    return "\n".join(lines)
+
+
+def training(model: Cached) -> None:
+    """Show how the training went, and its curves."""
+    trained = TrainingResult.model_validate_json((model.path / TRAINING).read_text(encoding="utf-8"))
+    facts: list[list[Any]] = [
+        ["version", model.manifest.summary.get("version")],
+        ["episodes", trained.episodes],
+        ["finished", trained.finished],
+        ["ended by", trained.reason],
+        ["updates", trained.updates],
+        ["steps", trained.steps],
+        ["steps per second", trained.steps_per_second],
+        ["parameters", trained.parameters],
+        ["best on validation (%)", trained.best.validation_pct],
+        ["at episode", trained.best.episodes],
+    ]
+    text = "\n\n".join(
+        ["# Training", ui.table(["what", "value"], facts), ui.picture(model.path / "curves.png", "Curves")]
+    )
+    ui.markdown("training", text, "How the training went")
+
+
+def backtest(tested: Cached) -> None:
+    """Show a backtest's numbers; its pictures come with the judgement."""
+    ui.markdown("backtest", backtest_markdown(read_backtest(tested)), "Every policy under every preset")
+
+
+def judgement(judged: Cached) -> None:
+    """Show the report's pictures."""
+    pictures = [ui.picture(path, path.stem) for path in sorted(judged.path.glob("*.png"))]
+    text = "\n\n".join(["# Report", f"`{judged.path / 'report.html'}`", *pictures])
+    ui.markdown("report", text, "Equity, drawdown, profit split and trades")
+
+
+def promotion(decision: PromotionDecision, book: str) -> None:
+    """Show a decision with every gate."""
+    rows = [[g.name, g.verdict, g.value, g.threshold, g.reason] for g in decision.gates]
+    text = "\n\n".join(
+        [
+            f"# {'Promoted' if decision.promoted else 'Not promoted'}",
+            decision.reason,
+            f"Book `{book}`, version `{decision.version}`, judged under {decision.preset}.",
+            ui.table(["gate", "verdict", "value", "threshold", "reason"], rows),
+        ]
+    )
+    ui.markdown("promotion", text, "The decision, and every gate")
+
+
+def read_backtest(tested: Cached) -> BacktestSummary:
+    """Return a backtest artifact's summary."""
+    return BacktestSummary.model_validate_json((tested.path / "backtest.json").read_text(encoding="utf-8"))
+
+
+def backtest_markdown(summary: BacktestSummary) -> str:
+    """Return a backtest's numbers as markdown."""
+    rows = [_result_row(result) for result in summary.results]
+    header = [
+        "preset",
+        "policy",
+        "return %",
+        "drawdown %",
+        "trades",
+        "liquidations",
+        "funding",
+        "costs",
+        "price",
+    ]
+    stamp = "\n\n**IN-SAMPLE: the window overlaps what the policy was trained or chosen on.**"
+    return (
+        f"# Backtest\n\nVersion `{summary.version}`, {summary.start:%Y-%m-%d %H:%M} to "
+        f"{summary.end:%Y-%m-%d %H:%M} UTC ({summary.hours} hours)."
+        + (stamp if summary.in_sample else "")
+        + "\n\n"
+        + ui.table(header, rows)
+    )
+
+
+def _result_row(r: PolicyResult) -> list[Any]:
+    costs = r.split.fees + r.split.slippage + r.split.closing_costs
+    price = r.split.price + r.split.unrealised
+    counts = [r.return_pct, r.max_drawdown_pct, r.trades, r.liquidations]
+    return [r.preset, r.policy, *counts, r.split.funding, costs, price]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _flat(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_words(str(k))} {ui.cell(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(ui.cell(item) for item in value)
+    return value
