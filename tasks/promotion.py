@@ -51,7 +51,7 @@ def promote(
         raise ArtifactError("belongs to another version than the one trained.", str(tested))
     decision = _decide(registry, record.version, preset, gates, dry_run)
     show.promotion(decision, book)
-    ui.say(decision.reason)
+    ui.note(decision.reason)
     return decision
 
 

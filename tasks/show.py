@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from schemas.backtest import BacktestSummary, PolicyResult
@@ -11,27 +10,16 @@ from schemas.checkpoint import TRAINING, TrainingResult
 from schemas.promotion import PromotionDecision
 from tasks import ui
 from tasks.cache import Cached
+from tasks.quality import quality_sections
 
 
 def quality(dataset: Cached) -> None:
     """Show what was found in the data."""
     report = json.loads((dataset.path / "quality.json").read_text(encoding="utf-8"))
-    ui.markdown("data-quality", quality_markdown(report), "What was found in the data and done about it")
-
-
-def quality_markdown(report: Mapping[str, Any]) -> str:
-    """Return the data-quality report as markdown, whatever tables it holds."""
-    lines = ["# Data quality", ""]
-    for name, value in report.items():
-        if isinstance(value, Mapping):
-            lines += [f"## {_words(name)}", ""]
-            facts = [[_words(k), v] for k, v in value.items() if not isinstance(v, Mapping | list)]
-            lines += [ui.table(["what", "value"], facts), ""]
-            for title, nested in value.items():
-                if isinstance(nested, Mapping) and nested:
-                    rows = [[_words(k), _flat(v)] for k, v in nested.items()]
-                    lines += [f"### {_words(title)}", "", ui.table(["what", "value"], rows), ""]
-    return "\n".join(lines)
+    parts = ["# Data quality"]
+    for section in quality_sections(report):
+        parts += [f"## {section.title}", ui.table(section.header, section.rows)]
+    ui.markdown("data-quality", "\n\n".join(parts), "What was found in the data and done about it")
 
 
 def training(model: Cached) -> None:
@@ -115,15 +103,3 @@ def _result_row(r: PolicyResult) -> list[Any]:
     price = r.split.price + r.split.unrealised
     counts = [r.return_pct, r.max_drawdown_pct, r.trades, r.liquidations]
     return [r.preset, r.policy, *counts, r.split.funding, costs, price]
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _flat(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{_words(str(k))} {ui.cell(v)}" for k, v in value.items())
-    if isinstance(value, list):
-        return ", ".join(ui.cell(item) for item in value)
-    return value

@@ -22,10 +22,11 @@ def status(
 
     Everything in it is measured while you wait. Exit code 0 if READY, 1 if NOT READY.
     """
-    from flows.cli.readiness import measure, print_report
+    from flows.cli.readiness import print_report
     from flows.cli.terminal import Progress, show_logs
     from flows.cli.train import use_artifacts
     from tasks import ui
+    from tasks.readiness import measure
 
     use_artifacts(artifacts)
     progress = Progress()

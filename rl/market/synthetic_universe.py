@@ -114,7 +114,8 @@ def build_universe(rows_per_hour: int, streams: Streams, first_hour: int) -> Uni
     short = streams("intervals").random(len(symbol)) < np.where(venue == 0, 0.35, 0.45)
     interval = np.where(venue == 2, 1, np.where(short, 4, 8))
     crashing, soaring = n - 1, n - 2
-    actors = streams("actors").permutation(np.arange(2, n - 2))
+    # What befalls a coin befalls the less known ones.
+    actors = streams("actors").permutation(np.arange(len(majors), n - 2))
     n_listed, n_delisted, n_changing = (max(1, round(share * n)) for share in (0.06, 0.05, 0.055))
     changing = actors[:n_changing]
     late = actors[n_changing : n_changing + n_listed]

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from rl.market.arrays import MarketArrays
 from schemas.trading import MarketRules, TradingConfig
-from tests.reference import simulator as ref
+from tests.reference import model
 
 
 def number(value: float) -> Decimal | None:
@@ -19,12 +19,12 @@ def table(values: object) -> list[list[Decimal | None]]:
     return [[number(v) for v in row] for row in values.tolist()]  # type: ignore[attr-defined]
 
 
-def market_of(market: MarketArrays) -> ref.Market:
+def market_of(market: MarketArrays) -> model.Market:
     events = market.settlements
-    by_row: dict[int, list[ref.Settlement]] = {}
+    by_row: dict[int, list[model.Settlement]] = {}
     for e in range(len(events.row)):
         by_row.setdefault(int(events.row[e]), []).append(
-            ref.Settlement(
+            model.Settlement(
                 time_ms=int(events.time_ms[e]),
                 instrument=int(events.instrument[e]),
                 rate=Decimal(float(events.rate[e])),
@@ -34,7 +34,7 @@ def market_of(market: MarketArrays) -> ref.Market:
                 off_boundary=bool(events.off_boundary[e]),
             )
         )
-    return ref.Market(
+    return model.Market(
         start_ms=market.start_ms,
         instruments=list(zip(market.symbols, market.venues, strict=True)),
         mark=table(market.mark),
@@ -52,8 +52,8 @@ def market_of(market: MarketArrays) -> ref.Market:
     )
 
 
-def profile_of(config: TradingConfig) -> ref.Profile:
-    return ref.Profile(
+def profile_of(config: TradingConfig) -> model.Profile:
+    return model.Profile(
         leverage=Decimal(config.leverage),
         utilization=Decimal(config.target_utilization),
         max_positions=config.max_positions,
@@ -62,8 +62,8 @@ def profile_of(config: TradingConfig) -> ref.Profile:
     )
 
 
-def rules_of(rules: MarketRules, venues: tuple[str, ...]) -> ref.Rules:
-    return ref.Rules(
+def rules_of(rules: MarketRules, venues: tuple[str, ...]) -> model.Rules:
+    return model.Rules(
         initial_capital=Decimal(rules.initial_capital),
         fee=[Decimal(rules.fee(v)) for v in venues],
         minimum=[Decimal(rules.minimum(v)) for v in venues],

@@ -1,4 +1,4 @@
-"""Random markets for the comparison of two simulators: everything that can go wrong in a file, in sixty hours."""
+"""Random markets for the comparison of two simulators: all that can go wrong in a file, in sixty hours."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ STALE_AFTER = 3.0
 
 @dataclass(frozen=True)
 class Traits:
-    """What a random market is like. The first value of each is the tame one, towards which failures shrink."""
+    """What a random market is like; the defaults are tame, and failures shrink towards them."""
 
     seed: int = 0
-    hours: int = 40
+    hours: int = 60
     coins: int = 1
     venues: int = 2
     start_hour: int = 0
@@ -37,22 +37,26 @@ class Traits:
     lacking: bool = False  # settled rates the history lacks
     funding: float = 0.0001  # scale of a rate
     nulls: bool = False  # no spread, no depth
-    crowded: bool = True  # all pairs on offer, always
+    steady: bool = True  # the same offers in each hour
+
+    @property
+    def start_ms(self) -> int:
+        return EPOCH_MS + self.start_hour * HOUR_MS
 
 
 def traits() -> st.SearchStrategy[Traits]:
     return st.builds(
         Traits,
         seed=st.integers(0, 2**20),
-        hours=st.integers(40, 80),
+        hours=st.integers(60, 90),
         coins=st.integers(1, 4),
         venues=st.integers(2, 4),
         start_hour=st.integers(0, 23),
         volatility=st.sampled_from([0.0, 0.002, 0.01, 0.04]),
         apart=st.sampled_from([0.0, 0.0005, 0.005, 0.02]),
         funding=st.sampled_from([0.0001, 0.001, 0.01, 0.06]),
-        crowded=st.sampled_from([True, False]),
-        **{f.name: st.booleans() for f in fields(Traits) if f.type == "bool" and f.name != "crowded"},
+        steady=st.sampled_from([True, False]),
+        **{f.name: st.booleans() for f in fields(Traits) if f.type == "bool" and f.name != "steady"},
     )
 
 
@@ -85,12 +89,13 @@ def random_market(traits: Traits) -> MarketArrays:
         for values in (half_spread, depth, trail):
             values[rng.random(shape) < 0.3] = np.nan
     slot_pair = np.full((hours, N_OPPORTUNITY_SLOTS), -1, np.int32)
+    order, room = rng.permutation(len(pairs)), N_OPPORTUNITY_SLOTS
     for t in range(hours):
-        order = np.arange(len(pairs)) if traits.crowded else rng.permutation(len(pairs))
-        shown = order[: N_OPPORTUNITY_SLOTS if traits.crowded else rng.integers(0, N_OPPORTUNITY_SLOTS + 1)]
-        slot_pair[t, : len(shown)] = shown
+        if not traits.steady:
+            order, room = rng.permutation(len(pairs)), int(rng.integers(0, N_OPPORTUNITY_SLOTS + 1))
+        slot_pair[t, : min(len(pairs), room)] = order[:room]
     return MarketArrays(
-        start_ms=EPOCH_MS + traits.start_hour * HOUR_MS,
+        start_ms=traits.start_ms,
         venues=tuple(n[1] for n in names),
         symbols=tuple(n[0] for n in names),
         mark=mark,
@@ -218,7 +223,7 @@ def _funding(
                 estimated = bool(traits.lacking and rng.random() < 0.3 and np.isfinite(rate[t, i]))
                 if not estimated:
                     rate[t, i] = rng.standard_t(3) * traits.funding
-                ms = EPOCH_MS + traits.start_hour * HOUR_MS + round(time * HOUR_MS)
+                ms = traits.start_ms + round(time * HOUR_MS)
                 stale = time - since > STALE_AFTER
                 events.append((t, ms, i, rate[t, i], price, stale, estimated, time != t or not boundary))
             if np.isfinite(now):

@@ -1,134 +1,22 @@
 """The books once more: one episode, event by event, in decimals of 40 digits, with nothing from `rl.sim`.
 
-It replays a list of actions and returns every cash flow, mask, observation and the equity path. Nothing here is
-fast and nothing is shared with the simulator it is compared with: a missing quote is `None`, a position is an
-object, and every rule is written where it is applied. `tests/reference/adapter.py` makes its inputs.
+It replays a list of actions and returns every cash flow, mask, observation and the equity path. Nothing
+here is fast and nothing is shared with the simulator it is compared with: a missing quote is `None`, a
+position is an object, and every rule is written where it is applied.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 
-HOUR_MS = 3_600_000
+from tests.reference.model import ZERO, Flow, Market, Profile, Replay, Rules
+
 DIGITS = 40
 TOLERANCE = Decimal("1e-9")  # thresholds: allowed, not triggered, within this of their value
-ZERO, ONE, EIGHT = Decimal(0), Decimal(1), Decimal(8)
+ONE, EIGHT = Decimal(1), Decimal(8)
 SIZES = (Decimal(1) / 3, Decimal(2) / 3, Decimal(1))
-
-Number = Decimal | None
-
-
-# -- what goes in ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Settlement:
-    """A funding event of one instrument."""
-
-    time_ms: int
-    instrument: int
-    rate: Decimal
-    mark: Decimal
-    stale: bool
-    estimated: bool = False
-    off_boundary: bool = False
-
-
-@dataclass(frozen=True)
-class Market:
-    """What was known in each hour; tables are lists of rows, an hour each."""
-
-    start_ms: int
-    instruments: list[tuple[str, str]]  # symbol, venue
-    mark: list[list[Number]]  # last quote by instrument
-    age: list[list[Decimal]]  # hours since then; infinite before the first
-    low: list[list[Number]]  # of the bar that ends in this hour
-    high: list[list[Number]]
-    rate: list[list[Number]]  # newest known, per interval
-    interval: list[list[int]]  # newest known, hours; 0 before the first
-    pairs: list[tuple[int, int]]  # long instrument, short instrument
-    half_spread: list[list[Number]]  # by pair, a fraction of price
-    depth: list[list[Number]]
-    trail24: list[list[Number]]
-    slots: list[list[int]]  # pair of each of the ten opportunity slots, -1 is empty
-    settlements: dict[int, list[Settlement]]  # row t: those in (t - 1 h, t]
-
-    def time_ms(self, row: int) -> int:
-        return self.start_ms + row * HOUR_MS
-
-    def utc_hour(self, row: int) -> int:
-        return self.time_ms(row) // HOUR_MS % 24
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The trader's five numbers."""
-
-    leverage: Decimal
-    utilization: Decimal
-    max_positions: int
-    stop_loss: Decimal
-    buffer: Decimal
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the venues charge, and how orders fill."""
-
-    initial_capital: Decimal
-    fee: list[Decimal]  # taker fee by instrument
-    minimum: list[Decimal]  # smallest notional of a leg by instrument
-    worst_half_spread: Decimal
-    slippage: bool
-    impact_k: Decimal
-    maintenance: Decimal
-    maintenance_amount: Decimal
-    max_age: Decimal
-    entry_age: Decimal
-    stale_penalty: Decimal
-    drawdown_limit: Decimal
-    delay: int
-
-
-# -- what comes out --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Flow:
-    """One booking: positive is earned."""
-
-    time_ms: int
-    serial: int
-    leg: str
-    kind: str
-    amount: Decimal
-    notional: Decimal  # of both legs at entry, the yardstick of an error
-    estimated: bool = False
-    stale: bool = False
-
-
-@dataclass
-class Replay:
-    """An episode in full; `masks` and `observations` have one entry per decision, plus the last hour's."""
-
-    flows: list[Flow] = field(default_factory=list)
-    masks: list[list[bool]] = field(default_factory=list)
-    observations: list[list[float]] = field(default_factory=list)
-    equity: list[Decimal] = field(default_factory=list)
-    rewards: list[Decimal] = field(default_factory=list)
-    counts: list[dict[str, int]] = field(default_factory=list)  # after each step
-    voids: list[tuple[int, str, str]] = field(default_factory=list)  # row, order, why
-    closes: list[tuple[int, int, str]] = field(default_factory=list)  # row, serial, why
-    closing_cost: Decimal = ZERO
-    unrealised: Decimal = ZERO
-    terminated: bool = False
-    truncated: bool = False
-
-    @property
-    def final(self) -> dict[str, int]:
-        return self.counts[-1]
 
 
 # -- the books -------------------------------------------------------------------------------------
@@ -187,8 +75,10 @@ def above(value: Decimal, limit: Decimal) -> bool:
     return value > limit + TOLERANCE * abs(limit)
 
 
-def replay(market: Market, profile: Profile, rules: Rules, start: int, end: int, actions: list[int]) -> Replay:
-    """Play actions from row `start`; the hour `end` is the last one marked. Stops early when terminated."""
+def replay(
+    market: Market, profile: Profile, rules: Rules, start: int, end: int, actions: list[int]
+) -> Replay:
+    """Play actions from row `start`; row `end` is the last one marked."""
     with localcontext(Context(prec=DIGITS)):
         episode = Episode(market, profile, rules, start, end)
         for action in actions:
@@ -333,7 +223,9 @@ class Episode:
         slot = self._free_slot()
         assert slot is not None, "a refusal would have said so"
         made = []
-        for name, side, instrument in zip(("long", "short"), (1, -1), self.market.pairs[order.pair], strict=True):
+        for name, side, instrument in zip(
+            ("long", "short"), (1, -1), self.market.pairs[order.pair], strict=True
+        ):
             price = self.market.mark[row][instrument]
             assert price is not None
             made.append(Leg(name, side, instrument, price, order.quantity * price / self.profile.leverage))
@@ -347,6 +239,11 @@ class Episode:
             self._book(row, position, leg, "fee", -fee)
             self._book(row, position, leg, "slippage", -slip)
             position.entry_costs += fee + slip
+
+    def _new_leg(self, name: str, side: int, instrument: int, quantity: Decimal, row: int) -> Leg:
+        price = self.market.mark[row][instrument]
+        assert price is not None
+        return Leg(name, side, instrument, price, quantity * price / self.profile.leverage)
 
     def _fill_exit(self, order: Order, row: int) -> None:
         position = self.slots[order.slot]
@@ -418,7 +315,9 @@ class Episode:
                 ratio = self._mark(other, self.t - 1) / self._mark(lost, self.t - 1)
                 price = prices[gone] * ratio
                 self._book(self.t, position, other, "price", other.unrealised(position.quantity, price))
-                self._book(self.t, position, other, "fee", -self._fee(other.instrument, position.quantity, price))
+                self._book(
+                    self.t, position, other, "fee", -self._fee(other.instrument, position.quantity, price)
+                )
             self._forget(slot, self.t, "liquidations")
 
     def _liquidation_price(self, position: Position, leg: Leg) -> Decimal:
@@ -486,7 +385,9 @@ class Episode:
         return sum((self._closing_cost(p) for p in self._open()), ZERO)
 
     def _price_gain(self, position: Position) -> Decimal:
-        return sum((leg.unrealised(position.quantity, self._mark(leg, self.t)) for leg in position.legs), ZERO)
+        return sum(
+            (leg.unrealised(position.quantity, self._mark(leg, self.t)) for leg in position.legs), ZERO
+        )
 
     def _unrealised(self) -> Decimal:
         return sum((self._price_gain(p) for p in self._open()), ZERO)

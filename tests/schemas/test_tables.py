@@ -3,7 +3,6 @@ import pytest
 
 from schemas.tables import HISTORY, OPPORTUNITIES, RULES
 
-
 BROKEN = [
     ("entry_time", "", "missing_value"),
     ("entry_time", "1999-01-01", "time_out_of_range"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.locks import LockBusy, hold, owner
+from tasks.locks import LockBusy, hold, owner, try_lock, unlock
 
 HOLDER = """
 import sys, time
@@ -88,6 +89,21 @@ def test_a_released_lock_leaves_nothing_behind(tmp_path):
         assert json.loads(lock.read_text())["pid"] == os.getpid()
     assert list(lock.parent.iterdir()) == []
     assert owner(lock) is None
+
+
+def test_a_lock_on_a_file_that_was_just_removed_guards_nothing_and_is_not_taken(tmp_path, monkeypatch):
+    lock, real = tmp_path / "a.lock", fcntl.flock
+
+    def release_between_opening_and_locking(handle, how):
+        monkeypatch.setattr(fcntl, "flock", real)
+        lock.unlink()
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", release_between_opening_and_locking)
+    handle = try_lock(lock)
+    assert handle is not None
+    assert try_lock(lock) is None
+    unlock(handle)
 
 
 def test_waiting_is_told_once_and_ends_with_the_holder(tmp_path):

@@ -152,8 +152,10 @@ def test_an_exception_leaves_nothing_behind(store):
 
 
 def test_only_plain_files_in_a_folder_of_tmp_can_be_published(store, tmp_path):
-    with pytest.raises(ValueError, match="not made by"):
-        store.publish(tmp_path, manifest())
+    for stranger in (tmp_path / ".tmp-1", store.folder / "stranger"):
+        stranger.mkdir(parents=True)
+        with pytest.raises(ValueError, match="not made by"):
+            store.publish(stranger, manifest())
     with store.tmp() as folder:
         (folder / "link").symlink_to("/etc/hostname")
         with pytest.raises(ValueError, match="link is not a plain file"):

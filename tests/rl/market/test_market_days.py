@@ -88,6 +88,8 @@ def test_a_day_written_and_read_is_the_same_bit_for_bit(by_day, tmp_path):
         write_day(day, tmp_path / str(i))
         assert bits(read_day(tmp_path / str(i))) == bits(day)
         assert bits(read_closing(tmp_path / str(i))) == bits(day.closing)
+        bare = read_day(tmp_path / str(i), closing=False).closing
+        assert (bare.end_us, len(bare.pairs.symbols)) == (day.closing.end_us, 0)
     folders = [tmp_path / str(i) for i in range(len(by_day))]
     assert bits(assemble(folders, RULES)) == bits(assemble(by_day, RULES))
 

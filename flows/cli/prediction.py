@@ -1,0 +1,42 @@
+"""A prediction as a person reads it."""
+
+from __future__ import annotations
+
+from flows.cli.terminal import heading, print_table
+from schemas.prediction import Prediction
+
+SHOWN_CHOICES = 8
+
+
+def print_prediction(prediction: Prediction) -> None:
+    """Print the decision per preset, and the most probable actions behind each."""
+    print(f"Decision for {prediction.hour:%Y-%m-%d %H:%M} UTC (newest row {prediction.newest_row:%H:%M:%S})")
+    print(f"Model: {prediction.model} (version {prediction.version})")
+    print(prediction.holdings)
+    print(prediction.fills)
+    print()
+    print_table(
+        ["preset", "action", "pair", "size", "probability", "value", "equity"],
+        [
+            [
+                made.preset,
+                made.decision.kind,
+                "-" if made.decision.symbol is None
+                else f"{made.decision.symbol} {made.decision.long_exchange} / {made.decision.short_exchange}",
+                made.decision.size or "-",
+                made.decision.probability,
+                made.value,
+                made.equity,
+            ]
+            for made in prediction.presets
+        ],
+    )  # fmt: skip
+    for made in prediction.presets:
+        heading(f"{made.preset}: {len(made.choices)} valid actions")
+        print_table(
+            ["action", "probability"],
+            [[choice.name, f"{choice.probability:.4f}"] for choice in made.choices[:SHOWN_CHOICES]],
+        )
+        if len(made.choices) > SHOWN_CHOICES:
+            rest = sum(choice.probability for choice in made.choices[SHOWN_CHOICES:])
+            print(f"({len(made.choices) - SHOWN_CHOICES} others: {rest:.4f}; all of them with --json)")

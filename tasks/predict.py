@@ -1,0 +1,98 @@
+"""Prediction: the newest hour of the data, a policy, and what is held, to a decision; without Prefect."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from schemas.errors import ConfigError
+from schemas.params import Advanced
+from schemas.prediction import Portfolio, Prediction
+from schemas.trading import PRESETS, TradingConfig
+from tasks.features import features
+from tasks.ingest import ingest
+from tasks.models import find_model
+from tasks.store import Store, resolve_root
+
+NOTHING_HELD = "No --portfolio was given: it is assumed that nothing is held."
+
+
+def predict(
+    model: str,
+    data: Path,
+    history: Path | None,
+    *,
+    book: str,
+    preset: str,
+    portfolio: Path | None,
+    advanced: Advanced,
+) -> Prediction:
+    """Decide for the newest hour of the data.
+
+    Args:
+        model: An alias, a version or a checkpoint file.
+        data: Opportunities, like a run's.
+        history: Market history, if any.
+        book: Whose aliases and versions.
+        preset: One risk profile, or "all".
+        portfolio: JSON file with what is held; None is nothing.
+        advanced: Input rules; the market's rules are those the policy was trained under.
+
+    Raises:
+        UserError: The model, the data or the portfolio is not there or not right.
+    """
+    store = Store(resolve_root())
+    path = find_model(store, model, book)
+    held = read_portfolio(portfolio) if portfolio is not None else Portfolio()
+    dataset = ingest(
+        data,
+        history,
+        max_bad_fraction=advanced.max_bad_fraction,
+        bars_open_stamped=advanced.history_bars_open_stamped,
+    )
+
+    from rl.checkpoint import load_checkpoint
+    from rl.identity import version_of
+    from rl.market.assemble import assemble
+    from rl.predict import decide_now, hour_of
+
+    checkpoint = load_checkpoint(path)
+    rules = checkpoint.info.rules
+    if "initial_capital" in advanced.rules.model_fields_set:
+        rules = rules.model_copy(update={"initial_capital": advanced.rules.initial_capital})
+    built = features(dataset.ref, rules=rules, episode_hours=advanced.training.episode_hours, split=False)
+    market = assemble(sorted((built.path / "days").iterdir()), rules)
+    facts = json.loads((dataset.path / "dataset.json").read_text(encoding="utf-8"))
+    presets: dict[str, TradingConfig] = {
+        name: config for name, config in PRESETS.items() if preset in ("all", name)
+    }
+    return Prediction(
+        version=version_of(checkpoint),
+        model=model,
+        hour=hour_of(market),
+        newest_row=datetime.fromisoformat(facts["last"]),
+        holdings=NOTHING_HELD if portfolio is None else f"{len(held.positions)} positions, from {portfolio}.",
+        fills=f"An order decided now fills at the quotes {rules.fill_delay_steps} h later.",
+        presets=tuple(decide_now(market, checkpoint, presets, rules, held)),
+    )
+
+
+def read_portfolio(path: Path) -> Portfolio:
+    """Read `positions.json`.
+
+    Raises:
+        ConfigError: It is not there, not JSON, or a field is wrong; the message names it.
+    """
+    try:
+        return Portfolio.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}.", str(path), "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("is not text.", str(path)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{field + ': ' if field else ''}{first['msg']}.", str(path)) from error

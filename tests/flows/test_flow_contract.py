@@ -1,0 +1,81 @@
+"""The parameters of the flows are a contract: flat scalars, one nested model, a form without unions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FLAT = {
+    "data": "string",
+    "history": "string",
+    "book": "string",
+    "preset": "string",
+    "seed": "integer",
+    "num_episodes": "integer",
+    "time_budget": "number",
+    "dry_run": "boolean",
+}
+
+
+@pytest.fixture(scope="module")
+def schemas() -> dict[str, dict[str, Any]]:
+    from flows.backtest import backtest
+    from flows.data_to_model import data_to_model
+    from flows.train import train
+
+    return {flow.name: flow.parameters.model_dump() for flow in (data_to_model, train, backtest)}
+
+
+def test_data_to_model_takes_the_flat_scalars_and_one_model(schemas: dict[str, dict[str, Any]]) -> None:
+    properties = schemas["data-to-model"]["properties"]
+    assert {name: kept.get("type") for name, kept in properties.items() if name != "advanced"} == FLAT
+    assert set(properties) == {*FLAT, "advanced"}
+    assert schemas["data-to-model"]["required"] == ["data"]
+
+
+def test_no_form_has_a_union_and_every_field_is_described(schemas: dict[str, dict[str, Any]]) -> None:
+    for name, schema in schemas.items():
+        text = json.dumps(schema)
+        assert "anyOf" not in text, name
+        assert "oneOf" not in text, name
+        models = [schema, *schema.get("definitions", {}).values()]
+        for model in models:
+            for field, kept in model.get("properties", {}).items():
+                assert kept.get("description"), f"{name}: {field} is not described"
+
+
+def test_the_default_number_of_episodes_is_the_recipes(schemas: dict[str, dict[str, Any]]) -> None:
+    from schemas.training import TrainingConfig
+
+    for name in ("data-to-model", "train"):
+        assert schemas[name]["properties"]["num_episodes"]["default"] == TrainingConfig().num_episodes
+
+
+def test_deployments_fit_the_flows(schemas: dict[str, dict[str, Any]]) -> None:
+    file = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
+    assert "pull" not in file  # Prefect fills in the absolute folder; a relative one crashes in the worker
+    deployments = {deployment["name"]: deployment for deployment in file["deployments"]}
+    assert set(deployments) == {"retrain", "backtest"}
+    for name, flow in (("retrain", "data-to-model"), ("backtest", "backtest")):
+        path, _, _ = deployments[name]["entrypoint"].partition(":")
+        assert (ROOT / path).is_file()
+        assert set(deployments[name]["parameters"]) <= set(schemas[flow]["properties"])
+        assert deployments[name]["work_pool"]["name"] == "carryflow"
+    [schedule] = deployments["retrain"]["schedules"]
+    assert schedule["active"] is False
+    minute, hour, *rest = schedule["cron"].split()
+    assert minute.isdigit() and hour.isdigit() and rest == ["*", "*", "*"]
+
+
+def test_no_flow_keeps_results(schemas: dict[str, dict[str, Any]]) -> None:
+    from flows import steps
+    from flows.data_to_model import data_to_model
+
+    assert data_to_model.persist_result is False
+    for task in (steps.INGEST, steps.FEATURES, steps.TRAIN, steps.BACKTEST, steps.JUDGE, steps.PROMOTE):
+        assert task.persist_result is False

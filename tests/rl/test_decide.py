@@ -1,0 +1,93 @@
+"""The deterministic decision: kind, then slot, then size; the same bits wherever it is made."""
+
+import numpy as np
+import pytest
+import torch
+
+from rl.decide import choose, decide, one_thread
+from rl.policy import Policy
+from tests.rl.test_policy import lively, random_mask, random_private, random_slots
+
+
+def distribution(**mass: float) -> np.ndarray:
+    """Build 36 probabilities from `a<action>=p`."""
+    p = np.zeros(36)
+    for name, value in mass.items():
+        p[int(name[1:])] = value
+    return p
+
+
+def test_many_entries_that_share_the_mass_beat_a_likelier_hold() -> None:
+    p = np.zeros(36)
+    p[0], p[1:31] = 0.4, 0.6 / 30
+    assert choose(p) == 1
+
+
+def test_the_slot_of_most_mass_is_chosen_before_the_size() -> None:
+    # Slot 2 has 0.5 over three sizes; slot 7's medium has the single largest probability.
+    p = distribution(a0=0.1, a3=0.18, a13=0.15, a23=0.17, a18=0.4)
+    assert choose(p) == 3
+    assert choose(distribution(a0=0.1, a3=0.1, a13=0.1, a23=0.3, a18=0.4)) == 23
+
+
+def test_exits_are_judged_together_and_then_apart() -> None:
+    assert choose(distribution(a0=0.4, a31=0.2, a33=0.25, a35=0.15)) == 33
+
+
+def test_ties_go_to_the_lowest_index() -> None:
+    assert choose(distribution(a0=0.5, a5=0.5)) == 0
+    assert choose(distribution(a5=0.25, a9=0.25, a31=0.5)) == 5
+    assert choose(distribution(a4=0.5, a14=0.5)) == 4
+    assert choose(distribution(a32=0.5, a34=0.5)) == 32
+
+
+def test_decisions_are_valid_and_probabilities_sum_to_one() -> None:
+    policy = lively()
+    with torch.no_grad():
+        policy.kind.bias.zero_()  # a new policy would hold everywhere
+    slots, private = random_slots(60).numpy(), random_private(60).numpy()
+    mask = random_mask(60, p=0.2).numpy()
+    taken = set()
+    for i in range(60):
+        row = slice(i, i + 1)
+        decision = decide(policy, slots[row], private[row], mask[row])
+        assert mask[i, decision.action]
+        assert decision.probabilities.sum() == pytest.approx(1.0, abs=1e-6)
+        assert (decision.probabilities[~mask[i]] == 0).all()
+        taken.add(decision.action)
+    assert len(taken) > 5, "the test must see different decisions"
+
+
+def test_the_same_input_gives_the_same_bits_whatever_the_threads() -> None:
+    policy = lively()
+    slots, private = random_slots(1).numpy(), random_private(1).numpy()
+    mask = random_mask(1).numpy()
+    threads = torch.get_num_threads()
+    results = set()
+    try:
+        for n in (1, 2, 1, 2):
+            torch.set_num_threads(n)
+            decision = decide(policy, slots, private, mask)
+            results.add((decision.action, decision.value, decision.probabilities.tobytes()))
+            assert torch.get_num_threads() == n, "the caller's threads are restored"
+    finally:
+        torch.set_num_threads(threads)
+    assert len(results) == 1
+
+
+def test_a_batch_is_refused() -> None:
+    slots, private, mask = random_slots(2).numpy(), random_private(2).numpy(), random_mask(2).numpy()
+    with pytest.raises(ValueError, match="a decision takes shapes"):
+        decide(Policy(0), slots, private, mask)
+
+
+def test_one_thread_restores_after_an_error() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError), one_thread():
+            assert torch.get_num_threads() == 1
+            raise RuntimeError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

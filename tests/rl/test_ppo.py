@@ -1,0 +1,204 @@
+"""The update: ratio, clipping, reproducibility; and that the algorithm learns with another policy."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rl.policy import Policy
+from rl.ppo import gae, update
+from rl.rollout import Rollout, collect
+from schemas.training import TrainingConfig
+from tests.rl.classic import CPU, GymEnvironments, Learner, MaskedIdentity, SmallPolicy, Step
+from tests.rl.test_policy import random_mask, random_private, random_slots
+
+SLOTS = random_slots(40)
+
+
+class Scripted:
+    """Trading-shaped environments: hours by a clock, random private features, random masks and ends."""
+
+    def __init__(self, n: int, seed: int = 0) -> None:
+        self.rng, self.n, self.actions = np.random.default_rng(seed), n, 36
+        self.clock, self.seen = np.arange(n) % 4, 0
+        self.finals: list[tuple[int, int, np.ndarray, int]] = []
+
+    def plan(self, steps: int) -> np.ndarray:
+        return (self.clock + np.arange(steps + 1)[:, None]) % 40
+
+    def private(self) -> np.ndarray:
+        return random_private(self.n, seed=self.seen).numpy()
+
+    def mask(self) -> np.ndarray:
+        return random_mask(self.n, seed=self.seen).numpy()
+
+    def step(self, action: np.ndarray) -> Step:
+        assert self.mask()[np.arange(self.n), action].all(), "a forbidden action was sent"
+        ends = self.rng.random(self.n)
+        terminated, truncated = ends < 0.05, ends > 0.9
+        final = self.rng.random((self.n, 75)).astype(np.float32)
+        hours = self.rng.integers(0, 40, self.n)
+        for i in np.nonzero(truncated)[0]:
+            self.finals.append((self.seen, int(i), final[i], int(hours[i])))
+        self.clock, self.seen = (self.clock + 1) % 40, self.seen + 1
+        return Step(self.rng.normal(size=self.n), terminated, truncated, final, hours, [])
+
+
+def rolled_out(policy: torch.nn.Module, n: int = 24, steps: int = 16) -> tuple[Rollout, Scripted]:
+    rollout, envs = Rollout(steps, n, 75, 36, CPU), Scripted(n)
+    collect(policy, SLOTS, envs, rollout, torch.Generator().manual_seed(0))
+    return rollout, envs
+
+
+def targets(rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
+    value = rollout.value.double().numpy()
+    ends = rollout.terminated, rollout.truncated
+    return gae(rollout.reward, value, rollout.final_value, rollout.next_value, *ends, 0.99, 0.95)
+
+
+def learn(policy: Policy, rollout: Rollout, **recipe: object) -> object:
+    training = TrainingConfig(batch_size=128, **recipe)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=training.learning_rate, eps=1e-5, fused=True)
+    generator = torch.Generator().manual_seed(1)
+    return update(policy, optimizer, SLOTS, rollout, *targets(rollout), training, generator)
+
+
+def test_the_first_minibatch_has_ratio_one() -> None:
+    policy = Policy(0)
+    statistics = learn(policy, rolled_out(policy)[0], n_epochs=1)
+    assert statistics.ratio_error < 1e-5
+
+
+def test_the_ratio_check_would_notice_another_policy() -> None:
+    rollout, _ = rolled_out(Policy(0))
+    assert learn(Policy(1), rollout, n_epochs=1).ratio_error > 1e-3
+
+
+def test_a_rollout_records_what_happened() -> None:
+    policy = Policy(0)
+    rollout, envs = rolled_out(policy)
+    assert rollout.mask.gather(2, rollout.action[..., None]).all()
+    again = rollout.all_logp.gather(2, rollout.action[..., None])[..., 0]
+    assert torch.equal(rollout.logp, again)
+    assert rollout.context[:, 0].tolist() == list(range(16))
+    with torch.no_grad():
+        everything = torch.ones(1, 36, dtype=torch.bool)
+        for t, i, private, hour in envs.finals:
+            code = policy.encode(SLOTS[hour : hour + 1])
+            expected = policy.heads(code, torch.from_numpy(private)[None], everything)[1]
+            assert rollout.final_value[t, i] == pytest.approx(float(expected), abs=1e-5)
+    assert (rollout.final_value != 0).sum() == len(envs.finals) > 10
+    assert (rollout.final_value[rollout.terminated] == 0).all()
+
+
+def test_updates_are_reproducible_to_the_bit() -> None:
+    weights = []
+    for _ in range(2):
+        policy = Policy(0)
+        learn(policy, rolled_out(policy)[0], n_epochs=2)
+        weights.append(torch.cat([p.flatten() for p in policy.parameters()]))
+    assert torch.equal(*weights)
+
+
+def test_the_gradient_of_a_shared_hour_is_reproducible_on_two_threads() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    torch.use_deterministic_algorithms(True)
+    try:
+        policy, index = Policy(0), torch.randint(0, 40, (600,), generator=torch.Generator().manual_seed(0))
+        results = set()
+        for _ in range(4):
+            policy.zero_grad()
+            code = policy.encode(SLOTS)
+            rows = tuple(part.index_select(0, index) for part in code)
+            logp, value = policy.heads(rows, random_private(600), random_mask(600))
+            (logp.exp().square().sum() + value.square().sum()).backward()
+            results.add(policy.embed.weight.grad.numpy().tobytes())
+        assert len(results) == 1
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(False)
+
+
+class Bandit(torch.nn.Module):
+    """Two actions, no inputs: the loss can be worked out by hand."""
+
+    def __init__(self, logits: list[float]) -> None:
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.tensor(logits))
+        self.v = torch.nn.Parameter(torch.tensor(0.5))
+
+    def encode(self, contexts: Tensor) -> tuple[Tensor, ...]:
+        return (contexts,)
+
+    def heads(self, code: tuple[Tensor, ...], private: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        n = private.shape[0]
+        return self.logits.log_softmax(0).expand(n, 2), self.v.expand(n)
+
+
+def test_losses_and_diagnostics_are_those_of_the_paper() -> None:
+    bandit = Bandit([0.3, -0.3])
+    rollout = Rollout(4, 1, 1, 2, CPU)
+    rollout.mask[:] = True
+    rollout.action[:, 0] = torch.tensor([0, 1, 0, 1])
+    old = torch.tensor([0.9, 0.1, 0.4, 0.5]).log()
+    rollout.logp[:, 0] = old
+    rollout.value[:] = 0.5
+    advantage = np.array([[1.0], [2.0], [-1.0], [-2.0]])
+    returns = np.array([[1.0], [0.0], [2.0], [0.5]])
+    training = TrainingConfig(n_epochs=1, batch_size=4, clip=0.2, entropy_coef=0.01, value_coef=0.5)
+    optimizer = torch.optim.SGD(bandit.parameters(), lr=0.0)
+    generator = torch.Generator().manual_seed(0)
+    got = update(bandit, optimizer, torch.zeros(1, 1), rollout, advantage, returns, training, generator)
+
+    p0 = np.exp(0.3) / (np.exp(0.3) + np.exp(-0.3))
+    new = np.log(np.array([p0, 1 - p0, p0, 1 - p0]))
+    ratio = np.exp(new - old.numpy())
+    a = advantage[:, 0] / advantage.std()
+    surrogate = np.minimum(ratio * a, np.clip(ratio, 0.8, 1.2) * a)
+    assert got.policy_loss == pytest.approx(-surrogate.mean(), rel=1e-5)
+    assert got.value_loss == pytest.approx(0.5 * np.mean((0.5 - returns) ** 2), rel=1e-5)
+    assert got.entropy == pytest.approx(-(p0 * np.log(p0) + (1 - p0) * np.log(1 - p0)), rel=1e-5)
+    assert got.kl == pytest.approx(np.mean(ratio - 1 - (new - old.numpy())), rel=1e-4)
+    assert got.clip_fraction == np.mean(np.abs(ratio - 1) > 0.2)
+
+
+def test_gradient_norm_is_bounded() -> None:
+    policy = Policy(0)
+    rollout, _ = rolled_out(policy)
+    seen = []
+
+    def look(policy: torch.nn.Module, values: dict[str, Tensor]) -> None:
+        grads = torch.cat([p.grad.flatten() for p in policy.parameters() if p.grad is not None])
+        seen.append((float(values["gradient norm"]), float(grads.norm())))
+
+    training = TrainingConfig(batch_size=128, n_epochs=1, max_grad_norm=0.1)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-4)
+    advantage, returns = targets(rollout)
+    generator = torch.Generator().manual_seed(0)
+    update(policy, optimizer, SLOTS, rollout, advantage, returns, training, generator, look)
+    assert all(after <= 0.1001 for _, after in seen)
+    assert any(before > 0.1 for before, _ in seen)
+
+
+CARTPOLE = TrainingConfig(
+    rollout_steps=32, batch_size=128, n_epochs=6, learning_rate=1.5e-3, gamma=0.98, gae_lambda=0.95,
+    entropy_coef=0.005,
+)  # fmt: skip
+
+
+def test_the_same_code_learns_cartpole() -> None:
+    environments = GymEnvironments("CartPole-v1", 16, seed=0)
+    returns = Learner(environments, SmallPolicy(4, 2, seed=0), CARTPOLE).run(16_000)
+    assert np.mean(returns[:50]) < 40
+    assert np.mean(returns[-15:]) > 120
+
+
+def test_masks_make_a_large_action_space_learnable() -> None:
+    training = TrainingConfig(
+        rollout_steps=128, batch_size=256, n_epochs=2, learning_rate=1e-2, gamma=0.1, clip=0.4, entropy_coef=0
+    )
+    environments = MaskedIdentity(16, seed=0)  # 2,048 steps a rollout, 55 of 70 actions forbidden
+    returns = Learner(environments, SmallPolicy(70, 70, seed=0), training).run(8 * 2048)
+    assert np.mean(returns[:16]) < 12, "untrained, about 100 / 15"
+    assert np.mean(returns[-16:]) >= 90
