@@ -89,7 +89,9 @@ def run_train(
         return result
 
     started = time.monotonic()
-    result = in_prefect(start, data=data, history=history, book=book, verbose=verbose)
+    result = in_prefect(
+        start, data=data, history=history, book=book, verbose=verbose, model=advanced.resume_from
+    )
     copied = copy_checkpoints(result["model"], checkpoint_dir)
     print_training(result, copied, seconds=time.monotonic() - started)
 
@@ -132,12 +134,18 @@ def run_backtest(
         result: dict[str, Any] = backtest(**_given(parameters))
         return result
 
-    result = in_prefect(begin, data=data, history=history, book=book, verbose=verbose)
+    result = in_prefect(begin, data=data, history=history, book=book, verbose=verbose, model=model)
     print_backtest(result, book=book)
 
 
 def in_prefect(
-    start: Callable[[], dict[str, Any]], *, data: Path, history: Path | None, book: str, verbose: bool
+    start: Callable[[], dict[str, Any]],
+    *,
+    data: Path,
+    history: Path | None,
+    book: str,
+    verbose: bool,
+    model: str = "",
 ) -> dict[str, Any]:
     """Call a flow with quiet logs and live progress.
 
@@ -146,15 +154,16 @@ def in_prefect(
 
     Args:
         start: Imports and calls the flow.
-        data: Checked to be there, like the next two.
+        data: Looked at before, like the next two and the model.
         history: See above.
         book: See above.
+        model: A file, alias or version that has to be there; empty is none.
         verbose: Leave Prefect's own lines on the console.
 
     Raises:
         UserError: Whatever a step refused.
     """
-    _refuse_early(data, history, book)
+    _refuse_early(data, history, book, model)
     settings.apply_script(verbose=verbose)
     # A run alone with its own server needs no heartbeat: nobody would hear it, and its thread costs a second.
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -176,15 +185,19 @@ def in_prefect(
         ui.set_terminal(None)
 
 
-def _refuse_early(data: Path, history: Path | None, book: str) -> None:
-    """Look at what needs no server: half a minute is long to wait for a mistyped path."""
-    from schemas.errors import DataError
-    from tasks.store import book_dir, resolve_root
+def _refuse_early(data: Path, history: Path | None, book: str, model: str) -> None:
+    """Look at what needs no server: half a minute is long to wait for a mistyped path or a foreign file."""
+    from schemas.ingest import discover
+    from schemas.ingest.headers import match_columns, read_header
+    from tasks.models import find_model
+    from tasks.store import Store, book_dir, resolve_root
 
-    book_dir(resolve_root(), book)
-    for path in (data, history):
-        if path is not None and not path.exists():
-            raise DataError("does not exist.", str(path), "Check the path.")
+    root = resolve_root()
+    book_dir(root, book)
+    if model:
+        find_model(Store(root), model, book)
+    for file in discover(data, history).files:
+        match_columns(file.path, ",".join(read_header(file.path)), file.table)
 
 
 def _given(parameters: dict[str, Any]) -> dict[str, Any]:

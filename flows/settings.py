@@ -26,11 +26,7 @@ FORCED: Final[dict[str, str]] = {
     "PREFECT_TASKS_DEFAULT_PERSIST_RESULT": "false",
 }
 # For a run started by the command line: the terminal is ours, Prefect's own lines go to the run's page only.
-SCRIPT: Final[dict[str, str]] = {
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    # A run's state must be reported, but a lost server must not hold the terminal for minutes.
-    "PREFECT_CLIENT_MAX_RETRIES": "2",
-}
+SCRIPT: Final[dict[str, str]] = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 
 
 def apply() -> None:
@@ -41,7 +37,7 @@ def apply() -> None:
 
 
 def apply_script(*, verbose: bool = False) -> None:
-    """Add what a run from the command line needs: a quiet console and no heartbeat thread.
+    """Add what a run from the command line needs: a quiet console.
 
     Args:
         verbose: Leave Prefect's own lines on the console.

@@ -56,7 +56,7 @@ class Checkpoint:
         Raises:
             ArtifactError: The weights are those of another network.
         """
-        policy = Policy()
+        policy = Policy(seed=None)
         own = {name: tensor.shape for name, tensor in policy.state_dict().items()}
         if own != {name: tensor.shape for name, tensor in self.weights.items()}:
             raise ArtifactError(

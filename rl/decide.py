@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from rl.market.arrays import F64, Bool
-from rl.policy import FIRST_EXIT, Policy
+from rl.policy import FIRST_EXIT, MarketCode, Policy
 from schemas.trading import (
     N_ACTIONS,
     N_OPPORTUNITY_SLOTS,
@@ -78,7 +78,25 @@ def choose(probabilities: F64) -> int:
     return 1 + int(np.argmax(entries[:, slot])) * N_OPPORTUNITY_SLOTS + slot
 
 
-def decide(policy: Policy, slots: NDArray[np.float32], private: NDArray[np.float32], mask: Bool) -> Decision:
+def encode_hour(policy: Policy, slots: NDArray[np.float32]) -> MarketCode:
+    """Encode one hour; several states of the hour may share it and get the same bits.
+
+    Args:
+        policy: On the CPU.
+        slots: (1, 10, 20) float32, the hour's scaled opportunity slots.
+    """
+    _expect("slots", slots.shape, (1, N_OPPORTUNITY_SLOTS, N_SLOT_FEATURES))
+    with one_thread(), torch.inference_mode():
+        return policy.encode(torch.tensor(slots, dtype=torch.float32))
+
+
+def decide(
+    policy: Policy,
+    slots: NDArray[np.float32],
+    private: NDArray[np.float32],
+    mask: Bool,
+    code: MarketCode | None = None,
+) -> Decision:
     """Decide for one state.
 
     Args:
@@ -86,21 +104,26 @@ def decide(policy: Policy, slots: NDArray[np.float32], private: NDArray[np.float
         slots: (1, 10, 20) float32, the hour's scaled opportunity slots.
         private: (1, 75) float32, config, portfolio and positions.
         mask: (1, 36) bool, which actions would be accepted; hold always is.
+        code: What `encode_hour` gave for these slots, where it is known already.
 
     Raises:
         ValueError: An input has another shape; a batch would not give the same bits.
     """
-    expected = ((1, N_OPPORTUNITY_SLOTS, N_SLOT_FEATURES), (1, N_PRIVATE), (1, N_ACTIONS))
-    given = (slots.shape, private.shape, mask.shape)
-    if given != expected:
-        raise ValueError(f"a decision takes shapes {expected}, not {given}")
+    _expect("private", private.shape, (1, N_PRIVATE))
+    _expect("mask", mask.shape, (1, N_ACTIONS))
     with one_thread(), torch.inference_mode():
-        code = policy.encode(torch.tensor(slots, dtype=torch.float32))
         logp, value = policy.heads(
-            code, torch.tensor(private, dtype=torch.float32), torch.tensor(mask, dtype=torch.bool)
+            code if code is not None else encode_hour(policy, slots),
+            torch.tensor(private, dtype=torch.float32),
+            torch.tensor(mask, dtype=torch.bool),
         )
     probabilities: F64 = logp[0].double().exp().numpy()
     return Decision(choose(probabilities), float(value[0]), probabilities)
+
+
+def _expect(name: str, given: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    if given != shape:
+        raise ValueError(f"a decision takes {name} of shape {shape}, not {given}")
 
 
 assert FIRST_EXIT + N_POSITION_SLOTS == N_ACTIONS

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from rl.decide import HOLD, decide, one_thread
+from rl.decide import HOLD, decide, encode_hour, one_thread
 from rl.market.arrays import MarketArrays
 from rl.policy import Policy
 from rl.sim.env import VectorSim
@@ -56,12 +56,14 @@ class Evaluator:
             while not sim.state.done.all():
                 private, mask = sim.private(), sim.mask()
                 action[:] = HOLD
-                for i in np.nonzero(mask.sum(1) > 1)[
-                    0
-                ]:  # an ended run, or one that may only hold, needs none
-                    t = int(sim.t[i])
-                    chosen = decide(policy, sim.slots[t : t + 1], private[i : i + 1], mask[i : i + 1])
-                    action[i] = chosen.action
+                undecided = np.nonzero(mask.sum(1) > 1)[0]  # an ended run, or one that may only hold, is not
+                if undecided.size:
+                    t = int(sim.t[undecided[0]])  # all that go on stand at the same hour
+                    slots = sim.slots[t : t + 1]
+                    code = encode_hour(policy, slots)
+                    for i in undecided:
+                        chosen = decide(policy, slots, private[i : i + 1], mask[i : i + 1], code)
+                        action[i] = chosen.action
                 sim.step(action)
         earned = 100.0 * (sim.state.nlv / sim.state.initial - 1.0)
         return dict(zip(self.configs, earned.tolist(), strict=True))

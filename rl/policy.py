@@ -156,8 +156,11 @@ class Policy(nn.Module):
     gain: Tensor
     offset: Tensor
 
-    def __init__(self, seed: int = 0) -> None:
-        """Build and initialise the policy; the same seed gives the same weights."""
+    def __init__(self, seed: int | None = 0) -> None:
+        """Build and initialise the policy; the same seed gives the same weights.
+
+        None leaves the weights as they come, for a policy that is loaded next.
+        """
         super().__init__()
         positions = _POSITION_GAIN * N_POSITION_SLOTS
         self.register_buffer("gain", torch.tensor(_STATE_GAIN + positions))
@@ -188,7 +191,8 @@ class Policy(nn.Module):
         self.exit_trunk = nn.Linear(_TRUNK[1], _KEY, bias=False)
         self.exit_score = nn.Linear(_KEY, 1, bias=False)
         self.value = nn.Linear(_VALUE_TRUNK[1], 1)
-        self._initialise(torch.Generator().manual_seed(seed))
+        if seed is not None:
+            self._initialise(torch.Generator().manual_seed(seed))
 
     def _initialise(self, generator: torch.Generator) -> None:
         """Orthogonal weights, zero biases; small heads, and the kind's bias at INITIAL_KIND."""

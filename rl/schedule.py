@@ -7,14 +7,13 @@ import math
 from schemas.checkpoint import RunShape
 from schemas.training import TrainingConfig
 
-MIN_UPDATES = (
-    32  # a run too short for its recipe gets smaller rollouts before it gets fewer updates than this
-)
-MIN_ROLLOUT_STEPS = 16  # ... and fewer environments before its rollouts get shorter than this
-MIN_EPISODES_EACH = (
-    4  # episodes an environment runs, so that a run does not end long after what was asked for
-)
-MIN_ROLLOUT_STATES = 32  # fewer states than this are not worth an update
+# A run too short for its recipe gets smaller rollouts rather than fewer updates than this, but no update of
+# fewer states than are worth one; and fewer environments rather than rollouts of fewer steps than this.
+MIN_UPDATES = 32
+MIN_STATES = 32
+MIN_STEPS = 12
+# Episodes of each environment, so that a run does not end long after the number asked for.
+MIN_EPISODES_EACH = 4
 
 
 def plan_run(training: TrainingConfig, episode_hours: int) -> RunShape:
@@ -25,16 +24,11 @@ def plan_run(training: TrainingConfig, episode_hours: int) -> RunShape:
         episode_hours: Length of an episode.
     """
     total = training.num_episodes * episode_hours
-    n_envs = min(
-        training.n_envs,
-        training.num_episodes // MIN_EPISODES_EACH,
-        total // (MIN_UPDATES * MIN_ROLLOUT_STEPS),
-    )
-    n_envs = max(n_envs, 1)
+    states = max(total // MIN_UPDATES, MIN_STATES)  # of a rollout, at most
+    n_envs = max(min(training.n_envs, training.num_episodes // MIN_EPISODES_EACH, states // MIN_STEPS), 1)
     n_cohorts = min(training.n_cohorts, n_envs)
     n_envs -= n_envs % n_cohorts
-    steps = max(total // (n_envs * MIN_UPDATES), math.ceil(MIN_ROLLOUT_STATES / n_envs))
-    steps = max(min(steps, training.rollout_steps, math.ceil(total / n_envs)), 2)
+    steps = max(min(states // n_envs, training.rollout_steps, math.ceil(total / n_envs)), 2)
     return RunShape(
         n_envs=n_envs,
         n_cohorts=n_cohorts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -103,18 +104,18 @@ def train(
 @contextmanager
 def torch_settings(threads: int) -> Iterator[None]:
     """Fix what decides the last bits of a result, and restore the process's settings afterwards."""
-    before = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # The same as use_deterministic_algorithms(True), which would import the compiler: seconds at every start.
+    torch.set_deterministic_debug_mode("error")
     # Filling new memory with NaN only finds bugs, and costs time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # type: ignore[attr-defined]
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(before[0])
+        torch.set_deterministic_debug_mode(before[1])
         torch.utils.deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]
 
 
@@ -241,9 +242,12 @@ class _Run:
                 save_checkpoint(out_dir / name, checkpoint)
                 models.append(facts(name, checkpoint))
             for periodic in self.periodic:
-                save_checkpoint(out_dir / periodic.file, load_checkpoint(self.work_dir / periodic.file))
+                source = self.work_dir / periodic.file
+                load_checkpoint(source)  # it is whole
+                _replace(out_dir / periodic.file, lambda path, source=source: shutil.copyfile(source, path))
                 models.append(periodic)
-            _write_table(out_dir / METRICS, pd.DataFrame(rows, columns=list(METRIC_COLUMNS)))
+            table = pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
+            _replace(out_dir / METRICS, lambda path: table.to_parquet(path, index=False))
         result = TrainingResult(
             finished=trainer.has_finished(),
             reason=reason,
@@ -267,7 +271,8 @@ class _Run:
             models=tuple(models),
         )
         if reason != "stopped":
-            _write_text(out_dir / TRAINING, result.model_dump_json(indent=2) + "\n")
+            text = result.model_dump_json(indent=2) + "\n"
+            _replace(out_dir / TRAINING, lambda path: path.write_text(text, encoding="utf-8"))
         return result
 
 
@@ -293,13 +298,8 @@ def facts(file: str, checkpoint: Checkpoint) -> ModelFacts:
     )
 
 
-def _write_table(path: Path, table: pd.DataFrame) -> None:
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file so that it is there whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    table.to_parquet(temporary, index=False)
-    temporary.replace(path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    write(temporary)
     temporary.replace(path)

@@ -23,7 +23,7 @@ class Advanced(BaseModel):
     )
     history_bars_open_stamped: bool = Field(
         False,
-        description="The market history stamps its bars at their open; they are shifted to their close.",
+        description="High and low of a history row are of the hour that begins, not ends, at its stamp.",
     )
     training: Recipe = Field(default_factory=Recipe, description="How a policy is trained.")
     rules: MarketRules = Field(

@@ -29,8 +29,9 @@ def draw_curves(metrics: pd.DataFrame, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, 7.0), dpi=90, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(9.0, 7.0), dpi=90, facecolor="white")
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(0.07, 0.07, 0.98, 0.95, wspace=0.18, hspace=0.3)
     axes = figure.subplots(3, 2, sharex=True)
     for ax, (title, columns) in zip(axes.flat, _PANELS, strict=True):
         _panel(ax, metrics, title, columns)

@@ -27,7 +27,7 @@ def ingest(
         data: A CSV file of opportunities, or a folder of files.
         history: A market history; empty or None is none of its own.
         max_bad_fraction: Share of rows that may be quarantined.
-        bars_open_stamped: The history's bars are stamped at their open.
+        bars_open_stamped: High and low of a history row are of the hour that begins at its stamp.
 
     Returns:
         The data set; keyed by the bytes of the files, not by where they lie.
@@ -39,7 +39,9 @@ def ingest(
 
     def compute(folder: Path) -> Mapping[str, Any]:
         ui.say("Reading and checking the data")
-        summary = build_dataset(sources, folder, max_bad_fraction=max_bad_fraction)
+        summary = build_dataset(
+            sources, folder, max_bad_fraction=max_bad_fraction, bars_open_stamped=bars_open_stamped
+        )
         return summary.model_dump(mode="json")
 
     return run_cached(

@@ -17,6 +17,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from schemas.manifest import Ref
+from tasks import ui
 from tasks.cache import Cached
 
 P = ParamSpec("P")
@@ -46,6 +47,7 @@ def as_task(
         if show is not None:
             show(cached)
         if cached.hit:
+            ui.say(f"{name}: unchanged")
             return Completed(name=CACHED_NAME, message=f"Unchanged: {cached.ref}", data=cached.ref)
         return cached.ref
 

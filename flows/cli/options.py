@@ -72,7 +72,7 @@ OpenStamped = Annotated[
     bool,
     typer.Option(
         "--history-bars-open-stamped",
-        help="The market history stamps its bars at their open; they are shifted to their close.",
+        help="High and low of a history row are of the hour that begins, not ends, at its stamp.",
     ),
 ]
 Book = Annotated[

@@ -29,7 +29,7 @@ POSITION_COST: Final = 0.2  # percent, the scanner's own guess
 
 _ON_THE_HOUR: Final = 2.0 / 3.0  # share of an hour's rows; the rest is written at half past
 _CATCH_UP: Final = 1.5  # after a gap a scanner writes up to this many times as much
-_ROTATED: Final = 0.6  # share of rows for pairs that do not pay most
+_ROTATED: Final = 0.7  # share of rows for pairs that do not pay most
 _BOOK_KNOWN: Final = 0.3
 _BROKEN: Final = 0.004
 _CACHED_FUNDING_TIME: Final = 0.012  # per leg: the time of the last funding instead of the next

@@ -61,7 +61,11 @@ class DatasetSummary(BaseModel):
 
 
 def build_dataset(
-    sources: Sources, out_dir: Path, *, max_bad_fraction: float = MAX_BAD_FRACTION
+    sources: Sources,
+    out_dir: Path,
+    *,
+    max_bad_fraction: float = MAX_BAD_FRACTION,
+    bars_open_stamped: bool = False,
 ) -> DatasetSummary:
     """Read, check and clean the files of a data set, and write it.
 
@@ -72,6 +76,8 @@ def build_dataset(
         out_dir: An empty or new folder; gets opportunities/ and history/ by day, quarantine.parquet,
             quality.json and, last, dataset.json.
         max_bad_fraction: Largest share of a table's rows that may be quarantined.
+        bars_open_stamped: The history's high and low are of the hour that begins at the row's stamp;
+            they move to the row that ends it.
 
     Raises:
         DataError: A file cannot be read as its table, or too many rows are bad.
@@ -86,7 +92,9 @@ def build_dataset(
     if out_dir.exists() and any(out_dir.iterdir()):
         raise ValueError(f"{out_dir} is not empty")
     opportunities = _judge("opportunities", sources.opportunities, max_bad_fraction)
-    history = _judge("history", sources.history, max_bad_fraction) if sources.history else None
+    history = None
+    if sources.history:
+        history = _judge("history", sources.history, max_bad_fraction, bars_open_stamped)
     judged = [table for table in (opportunities, history) if table is not None]
     quality = [table_quality(*table) for table in judged]
     report = QualityReport(
@@ -130,7 +138,7 @@ def build_dataset(
 
 
 def _judge(
-    table: TableName, files: Sequence[SourceFile], max_bad_fraction: float
+    table: TableName, files: Sequence[SourceFile], max_bad_fraction: float, bars_open_stamped: bool = False
 ) -> tuple[Origins, Cleaned, pd.DataFrame]:
     """Read the files of a table, and part good rows from bad ones."""
     import pandas as pd
@@ -163,7 +171,8 @@ def _judge(
     broken = broken_rules(readable, table)
     listed = quarantine_table(origins, pd.concat([unreadable, broken], ignore_index=True))
     require_mostly_good(origins, listed, max_bad_fraction)
-    return origins, clean_table(readable[~readable.index.isin(broken["position"])], table), listed
+    good = readable[~readable.index.isin(broken["position"])]
+    return origins, clean_table(good, table, bars_open_stamped=bars_open_stamped), listed
 
 
 def _require_times(file: SourceFile, raw: RawTable, parsed: ParsedTable) -> None:

@@ -67,12 +67,13 @@ def broken_rules(frame: pd.DataFrame, table: TableName) -> pd.DataFrame:
     return pd.concat(broken, ignore_index=True)
 
 
-def clean_table(frame: pd.DataFrame, table: TableName) -> Cleaned:
+def clean_table(frame: pd.DataFrame, table: TableName, *, bars_open_stamped: bool = False) -> Cleaned:
     """Repair and deduplicate rows that hold all rules.
 
     Args:
         frame: Rows that break no rule, in data-set order.
         table: The table they are of.
+        bars_open_stamped: High and low of a history row are of the hour that begins at its stamp.
     """
     frame = frame.reset_index(drop=True)
     counts = _repair_opportunities(frame) if table == "opportunities" else _snap_history(frame)
@@ -82,6 +83,8 @@ def clean_table(frame: pd.DataFrame, table: TableName) -> Cleaned:
     if table == "history":
         key = [TIME_COLUMN["history"], "exchange", "symbol"]
         counts["several_rows_for_one_hour"] = int(frame.duplicated(subset=key, keep="last").sum())
+        if bars_open_stamped:
+            frame, counts["bars_shifted"], counts["bars_shifted_over_a_gap"] = _shift_bars(frame)
         frame = frame[list(names("history"))]
     return Cleaned(frame, int(repeated.sum()), counts)
 
@@ -133,3 +136,22 @@ def _snap_history(frame: pd.DataFrame) -> dict[str, int]:
     label = _hour_label(stamp)
     frame["timestamp"] = _times(label, frame.index)
     return {"timestamp_snapped": int((label != stamp).sum())}
+
+
+def _shift_bars(frame: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:
+    """Give each row the high and low of the row before it, whose hour ends no later than this row.
+
+    Price and funding rate belong to the stamp itself and stay. Over a gap the bar waits for the next
+    row: a liquidation found late is better than one never found.
+
+    Returns:
+        The table, how many bars moved, and how many of them over more than an hour.
+    """
+    key = ["exchange", "symbol", "timestamp"]
+    bars = frame.drop_duplicates(subset=key, keep="last")[[*key, "high", "low"]].sort_values(key)
+    before = bars.groupby(["exchange", "symbol"])[["timestamp", "high", "low"]].shift()
+    moved = before[["high", "low"]].notna().any(axis=1)
+    waited = moved & (bars["timestamp"] - before["timestamp"] > pd.Timedelta(hours=1))
+    bars = bars.assign(high=before["high"], low=before["low"])
+    shifted = frame.drop(columns=["high", "low"]).merge(bars, on=key, how="left")
+    return shifted, int(moved.sum()), int(waited.sum())

@@ -64,7 +64,7 @@ def test_killed_at_any_moment_a_run_leaves_no_half_artifact_and_can_be_repeated(
     start: Start, run: Run, sample: Path, tmp_path: Path, finished_root: tuple[Path, object]
 ) -> None:
     root = tmp_path / "artifacts"
-    for seconds in (3.0, 6.0, 9.0, 13.0):
+    for seconds in (4.0, 8.0, 13.0):
         process = start(*run_words(sample), root=root)
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGKILL)

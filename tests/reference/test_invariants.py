@@ -20,7 +20,7 @@ from tests.reference.vectorised import Played, play
 NOISE = 1e-13  # of the notional of a leg: what is left of a price difference in float64
 
 
-def for_all(strategy: st.SearchStrategy, property_: Callable[..., None], examples: int = 25) -> None:
+def for_all(strategy: st.SearchStrategy, property_: Callable[..., None], examples: int = 12) -> None:
     """Try a property on random values of a strategy, always the same ones."""
     settings(
         max_examples=examples,
@@ -196,7 +196,7 @@ def test_a_position_twice_the_size_has_twice_the_flows() -> None:
             visited.append(len(one.frame))
 
     for_all(cases(), holds)
-    assert np.count_nonzero(visited) >= 10
+    assert np.count_nonzero(visited) >= 5
 
 
 def only_the_first_entry(played: Played, delay: int) -> list[int]:
@@ -231,7 +231,7 @@ def test_twice_the_capital_has_twice_the_flows_and_the_same_rewards() -> None:
 
 
 def frozen(market: MarketArrays, row: int) -> MarketArrays:
-    """The market in which nothing happens between a row and the next: the same quotes, no funding, no bars."""
+    """The market in which nothing happens between a row and the next: no new quote, no funding."""
     table = {}
     for name in ("mark", "half_spread", "depth", "rate", "interval"):
         values = getattr(market, name).copy()
@@ -277,8 +277,8 @@ def test_equity_is_unchanged_by_closing_at_the_marks_it_was_valued_at() -> None:
             np.testing.assert_allclose(played.equity[-1], played.equity[-2], rtol=1e-12)
             closed.append(last["exits"] - before["exits"])
 
-    for_all(cases(1), holds, examples=60)
-    assert sum(closed) >= 15
+    for_all(cases(1), holds, examples=30)
+    assert sum(closed) >= 10
 
 
 def test_without_funding_and_with_legs_that_move_together_exactly_the_fees_are_lost() -> None:
@@ -300,7 +300,7 @@ def test_without_funding_and_with_legs_that_move_together_exactly_the_fees_are_l
             visited.append(len(frame))
 
     for_all(cases(), holds)
-    assert np.count_nonzero(visited) >= 20
+    assert np.count_nonzero(visited) >= 8
 
 
 @dataclass(frozen=True)
@@ -366,7 +366,7 @@ def test_equity_is_capital_plus_flows_plus_price_gains_less_the_costs_of_closing
             visited.append(len(held))
 
     for_all(cases(), holds)
-    assert np.count_nonzero(visited) >= 10
+    assert np.count_nonzero(visited) >= 5
 
 
 # -- liquidation -----------------------------------------------------------------------------------
@@ -387,8 +387,8 @@ def test_no_liquidation_is_worth_more_than_closing_by_hand_at_the_same_two_price
                 assert booked <= by_hand + 1e-9 * abs(by_hand)
                 visited.append(serial)
 
-    for_all(cases(), holds, examples=40)
-    assert len(visited) >= 30
+    for_all(cases(), holds, examples=15)
+    assert len(visited) >= 20
 
 
 def settle(
@@ -456,7 +456,7 @@ def test_the_mask_says_valid_if_and_only_if_the_order_is_accepted(delay: int) ->
                     done = "entries" if action <= 30 else "exits"
                     assert out.counts[k][done] - played[0].counts[k][done] == valid
 
-    for_all(cases(1), holds, examples=12)
+    for_all(cases(1), holds, examples=8)
     assert tried.min() >= 50
 
 

@@ -79,6 +79,7 @@ def play(
                 running[e] = False
                 out.observations.append(private[e].copy())
     frame = recorder.flows_frame()
+    frame = frame.astype(dict.fromkeys(("quantity", "price", "rate", "amount"), np.float64))  # if empty
     frame["time_ms"] = frame["time"].dt.tz_localize(None).to_numpy().astype("M8[us]").astype(np.int64) // 1000
     for e, out in enumerate(played):
         out.frame = frame[frame["env"] == e].reset_index(drop=True)

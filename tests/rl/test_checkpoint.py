@@ -221,9 +221,7 @@ def test_another_format_or_network_is_refused(tmp_path: Path) -> None:
     assert "another version of the policy network" in refusal(path)
 
 
-def test_a_kill_while_writing_leaves_the_file_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_while_writing_leaves_the_file_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.safetensors"
     write_tensors(path, "thing", {"a": torch.zeros(2)}, {"n": 1})
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl.decide import choose, decide, one_thread
+from rl.decide import choose, decide, encode_hour, one_thread
 from rl.policy import Policy
 from tests.rl.test_policy import lively, random_mask, random_private, random_slots
 
@@ -75,10 +75,23 @@ def test_the_same_input_gives_the_same_bits_whatever_the_threads() -> None:
     assert len(results) == 1
 
 
+def test_a_shared_hour_gives_the_same_bits_as_an_hour_encoded_anew() -> None:
+    policy = lively()
+    slots, private, mask = random_slots(1).numpy(), random_private(3).numpy(), random_mask(3).numpy()
+    code = encode_hour(policy, slots)
+    for i in range(3):
+        state = private[i : i + 1], mask[i : i + 1]
+        alone, shared = decide(policy, slots, *state), decide(policy, slots, *state, code)
+        assert alone.probabilities.tobytes() == shared.probabilities.tobytes()
+        assert alone.value == shared.value
+
+
 def test_a_batch_is_refused() -> None:
     slots, private, mask = random_slots(2).numpy(), random_private(2).numpy(), random_mask(2).numpy()
-    with pytest.raises(ValueError, match="a decision takes shapes"):
-        decide(Policy(0), slots, private, mask)
+    with pytest.raises(ValueError, match="a decision takes private of shape"):
+        decide(Policy(0), slots[:1], private, mask[:1])
+    with pytest.raises(ValueError, match="a decision takes slots of shape"):
+        decide(Policy(0), slots, private[:1], mask[:1])
 
 
 def test_one_thread_restores_after_an_error() -> None:

@@ -47,9 +47,7 @@ def test_gae_is_its_definition_with_terminations_and_truncations_mixed(seed: int
     final = np.where(truncated, final, 0.0)
     next_value = rng.normal(size=17)
     assert terminated[-1].any() or truncated[-1].any() or seed
-    advantage, returns = gae(
-        reward, value, final, next_value, terminated, truncated, GAMMA, LAMBDA
-    )
+    advantage, returns = gae(reward, value, final, next_value, terminated, truncated, GAMMA, LAMBDA)
     expected = by_definition(reward, value, final, next_value, terminated, truncated)
     np.testing.assert_allclose(advantage, expected, atol=1e-12)
     np.testing.assert_allclose(returns, expected + value, atol=1e-12)
@@ -67,7 +65,7 @@ def test_truncation_bootstraps_and_termination_does_not() -> None:
 
 
 def test_a_value_learnt_with_truncation_is_that_of_the_rollout_continued() -> None:
-    # Reward 1 for ever: V = 1 / (1 - gamma). Episodes cut every 10 steps must not make it the value of 10 steps.
+    # Reward 1 for ever: V = 1 / (1 - gamma), although every episode is cut after 10 steps.
     value, steps = 0.0, 10
     no = np.zeros((steps, 1), bool)
     cut = no.copy()

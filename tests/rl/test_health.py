@@ -28,7 +28,7 @@ def test_a_bad_gradient_is_named() -> None:
 
 def test_a_bad_loss_is_named() -> None:
     bad = {"policy loss": torch.tensor(1.0), "value loss": torch.tensor(float("inf"))}
-    with pytest.raises(TrainingDiverged, match="^value loss: training stopped"):
+    with pytest.raises(TrainingDiverged, match=r"^value loss: training stopped"):
         check_minibatch(with_gradients(), bad)
 
 

@@ -16,8 +16,8 @@ def test_a_run_has_the_size_asked_for(episodes: int, hours: int) -> None:
     assert 1 <= shape.n_envs <= min(training.n_envs, max(1, episodes // 4))
     assert 2 <= shape.rollout_steps <= training.rollout_steps
     assert (shape.updates - 1) * rollout < total <= shape.updates * rollout
-    if total > 512:
-        assert shape.updates >= 16, "several updates, however short the run"
+    if total > 1024:
+        assert shape.updates >= 32, "several updates, however short the run"
     if total > 2_000_000:
         assert (shape.n_envs, shape.rollout_steps) == (training.n_envs, training.rollout_steps)
 

@@ -17,8 +17,8 @@ from tasks.store import Store
 PROJECT = Path(__file__).resolve().parents[2]
 Start = Callable[..., "subprocess.Popen[str]"]
 
-# Runs `work()` in one forked child after another and kills each with SIGKILL just before a change of the disk,
-# each before a later one, until one lives to the end; after each, `check()` must hold.
+# Runs `work()` in one forked child after another and kills each with SIGKILL just before a change of
+# the disk, each before a later one, until one lives to the end; after each, `check()` must hold.
 KILL_AT_EVERY_MOMENT = """
 import os, signal, sys
 

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import textwrap
 
+import numpy as np
 import pytest
 
 from schemas.manifest import Ref
 from tasks import cache
 from tasks.cache import Cached, Partial, cache_key, lookup, run_cached
+from tasks.locks import try_lock, unlock
 from tasks.store import ArtifactMissing
 
 MODULES = ("tasks.locks",)  # any module does for a shell
@@ -96,7 +98,9 @@ def test_the_manifest_says_what_made_it(store):
 def test_any_part_of_the_question_is_part_of_the_key(store, change):
     compute = Computer()
     ask(store, compute)
-    assert not ask(store, compute, **change).hit
+    other = ask(store, compute, **change)
+    assert not other.hit
+    assert other.ref.key != ask(store, compute).ref.key
     assert ask(store, compute).hit
 
 
@@ -124,6 +128,16 @@ def test_parameters_without_one_json_form_are_refused_before_computing(store, pa
     with pytest.raises((TypeError, ValueError)):
         ask(store, compute, params=params)
     assert compute.times == 0
+
+
+def test_a_hit_waits_for_nobody(store):
+    made = ask(store, Computer())
+    held = try_lock(store.lock_path(made.ref))
+    assert held is not None
+    try:
+        assert ask(store, Computer()).hit
+    finally:
+        unlock(held)
 
 
 def test_lookup_never_computes(store):
@@ -173,11 +187,11 @@ def test_a_computation_that_raises_publishes_nothing(store):
 
 def test_a_summary_that_json_cannot_hold_does_not_lose_the_work(store):
     def compute(folder):
-        return {"sharpe": float("nan"), "path": folder, "pair": (1, 2)}
+        return {"sharpe": float("nan"), "path": folder, "pair": (1, 2), "rows": np.int64(3), "what": object()}
 
     found = ask(store, compute)
     assert found.manifest.summary["sharpe"] is None
-    assert found.manifest.summary["pair"] == [1, 2]
+    assert (found.manifest.summary["pair"], found.manifest.summary["rows"]) == ([1, 2], 3)
     assert ask(store, compute).hit
 
 

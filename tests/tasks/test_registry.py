@@ -126,6 +126,9 @@ def test_a_retired_alias_comes_back_by_rollback(registry):
     with pytest.raises(ArtifactError, match="champion of book sample: points at no version"):
         registry.resolve("champion")
     assert registry.rollback("champion", reason="a mistake").after == A
+    registry.move("champion", None, reason="no mistake")
+    registry.move("champion", B, reason="a new one")
+    assert registry.rollback("champion", reason="worse than the old one").after == A
 
 
 def test_a_name_means_an_alias_a_version_or_its_beginning(registry):

@@ -153,14 +153,13 @@ def test_a_rate_settled_off_the_boundary_is_an_event_of_the_hour_that_sees_it():
 
 
 def test_the_last_of_two_rates_settled_at_one_time_stands():
-    rows = [offer("7:00"), offer("8:00")]
-    past = [
-        stamp("8:00", rate=0.001, price=5.0),
-        stamp("8:00", rate=0.002, price=6.0),
-        stamp("8:00", price=7.0),
-    ]
-    found = events(build(rows, past), BINANCE)
-    assert found == {8: (0.002, 7.0, False, False, False)}
+    rows = [offer("7:00"), offer("16:00")]
+    past = [stamp("8:00", rate=0.001, price=5.0), stamp("8:00", rate=0.002, price=6.0)]
+    past += [stamp("8:00", price=7.0), stamp("16:00", rate=0.003, price=8.0)]
+    assert events(build(rows, past), BINANCE) == {
+        8: (0.002, 7.0, False, False, False),
+        16: (0.003, 8.0, False, False, False),
+    }
 
 
 def test_nothing_is_due_before_a_quote_and_a_rate_are_known():
@@ -189,6 +188,9 @@ def test_an_instrument_not_quoted_for_a_day_falls_due_no_more():
 def test_events_are_sorted_by_row_time_and_instrument():
     rows = [offer(f"{hour}:00", symbol) for hour in range(7, 18) for symbol in ("BBB", "AAA")]
     past = [stamp("7:40", symbol="BBB", rate=1e-3), stamp("7:20", venue="bybit", symbol="BBB", rate=2e-3)]
+    day = next(build_days(offers(*rows), stamps(*past))).events
+    stamped = list(zip(day.time_us.tolist(), day.instrument.tolist(), strict=True))
+    assert stamped == sorted(stamped)
     s = build(rows, past).settlements
     keys = list(zip(s.row.tolist(), s.time_ms.tolist(), s.instrument.tolist(), strict=True))
     assert keys == sorted(keys)

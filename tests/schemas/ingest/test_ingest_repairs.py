@@ -105,3 +105,22 @@ def test_a_profit_that_does_not_follow_from_the_rates_is_kept_and_counted(worksh
     built = workshop.build_rows([row, workshop.opportunity(1)])
     assert built.quality["opportunities"]["counts"]["fund_profit_8h_disagrees_with_rates"] == 1
     assert built.summary.opportunity_rows == 2
+
+
+def test_bars_stamped_at_their_open_move_to_the_row_that_ends_them(workshop):
+    history = [
+        workshop.settlement(h, symbol=symbol, price=100 + h, high=200 + h, low=50 + h)
+        for h, symbol in [(8, "A"), (9, "A"), (8, "B"), (10, "A"), (15, "A")]
+    ]
+    data = [workshop.opportunity(0)]
+    plain = workshop.build_rows(data, history).table("history")
+    built = workshop.build_rows(data, history, bars_open_stamped=True)
+    table = built.table("history")
+    bars = table[["symbol", "timestamp", "high", "low"]].astype({"high": "Int64", "low": "Int64"})
+    assert [(r.symbol, r.timestamp.hour, r.high, r.low) for r in bars.itertuples()] == [
+        ("A", 8, pd.NA, pd.NA), ("A", 9, 208, 58), ("B", 8, pd.NA, pd.NA), ("A", 10, 209, 59), ("A", 15, 210, 60)
+    ]  # fmt: skip
+    same = ["timestamp", "exchange", "symbol", "price", "funding_rate", "funding_interval_hours"]
+    assert table[same].equals(plain[same])
+    counts = built.quality["history"]["counts"]
+    assert (counts["bars_shifted"], counts["bars_shifted_over_a_gap"]) == (3, 1)

@@ -1,0 +1,234 @@
+"""The shells, run one after another without Prefect: what each leaves, and what a day costs again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import ConfigError, DataError
+from schemas.params import Advanced
+from schemas.trading import PRESETS
+from tasks.backtest import backtest
+from tasks.cache import Cached
+from tasks.features import features
+from tasks.ingest import ingest
+from tasks.judgement import judge
+from tasks.ledger import Ledger
+from tasks.predict import predict
+from tasks.readiness import measure
+from tasks.store import Store
+from tasks.training import train
+
+TINY = {
+    "n_envs": 4, "n_cohorts": 2, "rollout_steps": 24, "batch_size": 96, "n_epochs": 1, "episode_hours": 24,
+    "burn_in_share": 0.0, "threads": 1,
+}  # fmt: skip
+ADVANCED = Advanced.model_validate({"training": TINY})
+
+
+def build(data: Path, **more: object) -> Cached:
+    dataset = ingest(data)
+    return features(dataset.ref, rules=ADVANCED.rules, episode_hours=24, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def finished(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Cached, Cached]:
+    """A root with a trained policy: root, features, model."""
+    root = tmp_path_factory.mktemp("shells") / "artifacts"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CARRYFLOW_ARTIFACTS", str(root))
+        built = build(sample)
+        model = train(
+            built.ref,
+            training=ADVANCED.training_config(seed=0, num_episodes=8),
+            preset="moderate",
+            rules=ADVANCED.rules,
+            book="b",
+        )
+    return root, built, model
+
+
+@pytest.fixture
+def root(finished: tuple[Path, Cached, Cached], artifacts: Path) -> Path:
+    shutil.copytree(finished[0], artifacts)
+    return artifacts
+
+
+def test_a_data_set_has_the_same_key_wherever_its_files_lie(
+    artifacts: Path, sample: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(sample, elsewhere)
+    first, again = ingest(sample), ingest(elsewhere)
+    assert first.ref == again.ref
+    assert (first.hit, again.hit) == (False, True)
+    other = ingest(sample / "opportunities.csv")
+    assert other.ref != first.ref  # a file alone brings no history
+
+
+def test_a_day_that_did_not_change_is_not_built_again(artifacts: Path, sample: Path, tmp_path: Path) -> None:
+    build(sample)
+    days = len(Store(artifacts).refs("features-day"))
+    longer = tmp_path / "longer"
+    shutil.copytree(sample, longer)
+    lines = (sample / "opportunities.csv").read_text(encoding="utf-8").splitlines()
+    last = [line for line in lines if "2025-09-07T22" in line][-1]
+    later = last.replace("2025-09-07T22", "2025-09-08T03")
+    (longer / "opportunities.csv").write_text("\n".join([*lines, later]) + "\n", encoding="utf-8")
+    built = build(longer)
+    assert built.manifest.summary["days_reused"] >= days - 2
+    assert built.manifest.summary["days"] == days
+
+
+def test_other_episodes_split_anew_without_building_a_day(artifacts: Path, sample: Path) -> None:
+    first = build(sample)
+    days = set(Store(artifacts).refs("features-day"))
+    other = features(ingest(sample).ref, rules=ADVANCED.rules, episode_hours=12)
+    assert other.ref != first.ref
+    assert set(Store(artifacts).refs("features-day")) == days
+    assert other.manifest.summary["days_reused"] == len(days)
+
+
+def test_a_policy_is_replayed_under_a_profile_of_ones_own(
+    root: Path, finished: tuple[Path, Cached, Cached]
+) -> None:
+    _, built, model = finished
+    own = PRESETS["moderate"].model_copy(update={"leverage": 7.0})
+    found = backtest(
+        built.ref, model.ref, rules=ADVANCED.rules, book="b", purpose="ad hoc", presets="custom", custom=own,
+        window="validation", random_runs=2,
+    )  # fmt: skip
+    summary = json.loads((found.path / "backtest.json").read_text(encoding="utf-8"))
+    assert summary["presets"] == {"custom": own.model_dump()}
+    assert summary["in_sample"] is True
+    judged = judge(found.ref, preset="custom", policy=ADVANCED.gates)
+    assert not judged.manifest.summary["holds"]
+    assert (judged.path / "report.html").is_file()
+
+
+def test_a_window_given_by_its_hours_is_the_one_replayed(
+    root: Path, finished: tuple[Path, Cached, Cached]
+) -> None:
+    _, built, model = finished
+    found = backtest(
+        built.ref, model.ref, rules=ADVANCED.rules, book="b", purpose="ad hoc", presets="moderate",
+        start="2025-09-06T20:00", end="2025-09-07T04:00+00:00", random_runs=0,
+    )  # fmt: skip
+    assert found.manifest.summary["start"] == "2025-09-06T20:00:00+00:00"
+    assert found.manifest.summary["end"] == "2025-09-07T03:00:00+00:00"
+    assert found.manifest.summary["in_sample"] is False
+    [opening] = Ledger(root, "b").read("opening")
+    assert opening["window"] == ["2025-09-06T20:00:00+00:00", "2025-09-07T03:00:00+00:00"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [({"start": "soon"}, ConfigError), ({"start": "2030-01-01", "end": "2030-01-02"}, DataError)],
+)
+def test_a_window_that_is_none_is_refused_and_not_recorded(
+    root: Path, finished: tuple[Path, Cached, Cached], flags: dict[str, str], error: type[Exception]
+) -> None:
+    _, built, model = finished
+    with pytest.raises(error):
+        backtest(built.ref, model.ref, rules=ADVANCED.rules, book="b", purpose="ad hoc", **flags)  # type: ignore[arg-type]
+    assert not Ledger(root, "b").read("opening")
+
+
+def test_training_can_start_from_a_checkpoint_and_is_another_training(
+    root: Path, finished: tuple[Path, Cached, Cached]
+) -> None:
+    _, built, model = finished
+    path = model.path / "final_model.safetensors"
+    again = train(
+        built.ref,
+        training=ADVANCED.training_config(seed=0, num_episodes=8),
+        preset="moderate",
+        rules=ADVANCED.rules,
+        book="b",
+        resume_from=str(path),
+    )
+    assert again.ref != model.ref
+    assert "start_from" in again.manifest.inputs
+    assert again.manifest.summary["version"] != model.manifest.summary["version"]
+
+
+def held(symbol: str, long: str, short: str, quantity: float) -> dict[str, object]:
+    return {
+        "symbol": symbol, "long_exchange": long, "short_exchange": short, "quantity": quantity,
+        "entry_long_price": 100.0, "entry_short_price": 100.0,
+        "entry_time": datetime(2025, 9, 7, 12, tzinfo=UTC).isoformat(),
+    }  # fmt: skip
+
+
+def test_a_prediction_decides_for_the_newest_hour_and_can_exit_what_is_held(
+    root: Path, finished: tuple[Path, Cached, Cached], sample: Path, tmp_path: Path
+) -> None:
+    model = str(finished[2].path / "best_model.safetensors")
+    flat = predict(model, sample, None, book="b", preset="all", portfolio=None, advanced=ADVANCED)
+    assert [made.preset for made in flat.presets] == list(PRESETS)
+    assert flat.newest_row <= flat.hour
+    assert "assumed that nothing is held" in flat.holdings
+    entries = [choice for choice in flat.presets[1].choices if choice.kind == "enter"]
+    assert entries and not [c for c in flat.presets[1].choices if c.kind == "exit"]
+    first = entries[0]
+    assert first.symbol and first.long_exchange and first.short_exchange
+    path = tmp_path / "positions.json"
+    path.write_text(
+        json.dumps({"positions": [held(first.symbol, first.long_exchange, first.short_exchange, 1e-3)]})
+    )
+    full = predict(model, sample, None, book="b", preset="moderate", portfolio=path, advanced=ADVANCED)
+    [made] = full.presets
+    exits = [choice for choice in made.choices if choice.kind == "exit"]
+    assert [(e.symbol, e.long_exchange, e.short_exchange) for e in exits] == [
+        (first.symbol, first.long_exchange, first.short_exchange)
+    ]
+    # One-way accounts: an instrument that is held cannot be entered again.
+    taken = {(first.symbol, first.long_exchange), (first.symbol, first.short_exchange)}
+    for choice in made.choices:
+        if choice.kind == "enter":
+            legs = {(choice.symbol, choice.long_exchange), (choice.symbol, choice.short_exchange)}
+            assert not legs & taken
+    assert made.equity != flat.presets[1].equity
+
+
+def test_a_holding_that_the_data_does_not_know_is_refused(
+    root: Path, finished: tuple[Path, Cached, Cached], sample: Path, tmp_path: Path
+) -> None:
+    model = str(finished[2].path / "best_model.safetensors")
+    path = tmp_path / "positions.json"
+    path.write_text(json.dumps({"positions": [held("NOSUCHUSDT", "binance", "bybit", 1.0)]}))
+    with pytest.raises(DataError, match="NOSUCHUSDT"):
+        predict(model, sample, None, book="b", preset="all", portfolio=path, advanced=ADVANCED)
+
+
+def test_the_status_report_measures_and_says_ready(artifacts: Path, sample: Path) -> None:
+    report = measure(sample, None, book="default")
+    assert report.ready, report.reasons
+    assert report.data is not None and report.data.opportunity_rows > 1000
+    assert (report.observation, report.actions) == (275, 36)
+    assert report.parameters is not None and abs(report.parameters - 792_000) <= 7_920
+    assert report.training is not None and len(report.training.episodes) == 10
+    assert report.inference is not None and len(report.inference.episodes) == 5
+    assert report.pace is not None and report.pace.episodes_per_minute > 0
+    assert abs(report.pace.minutes_for_2000 - 2 * report.pace.minutes_for_1000) < 1e-9
+    assert "best_model.safetensors" in report.training.checkpoints
+    assert all(command.startswith("carryflow ") for _, command in report.commands)
+    assert not Ledger(artifacts, "default").read()  # a test is no trial
+
+
+def test_the_status_report_says_why_it_is_not_ready(
+    artifacts: Path, sample: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    empty = measure(None, None, book="default")
+    assert not empty.ready and "no data" in empty.reasons[0]
+    lines = (sample / "opportunities.csv").read_text(encoding="utf-8").splitlines()[:100]
+    short = tmp_path / "short.csv"
+    short.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    report = measure(short, None, book="default")
+    assert not report.ready and "hours" in report.reasons[0]
+    assert report.data is not None and report.training is None
