@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rl.baselines import HOLD, cash, greedy, random_valid
-from rl.decide import decide
+from rl.decide import decide, encode_hour
 from rl.judge.metrics import daily_returns, overlap_hours, profit_split, return_pct, sharpe
 from rl.market.arrays import HOUR_MS, Bool, MarketArrays
 from rl.market.scaler import Scaler
-from rl.policy import Policy
+from rl.policy import MarketCode, Policy
 from rl.replay import Actor, Group, Replay, replay
 from rl.sim.state import BUFFER_EXITS, INVALID, KINDS, LIQUIDATIONS, STALE_EXITS, STOP_EXITS, VOIDS
 from schemas.backtest import BacktestSummary, PolicyResult, TrainedWindow
@@ -36,11 +36,16 @@ def agent_actor(policy: Policy, scaler: Scaler, market: MarketArrays) -> Actor:
         market: The market it looks at.
     """
     slots = scaler.scale(market.slot_raw)
+    encoded: dict[int, MarketCode] = {}  # the newest hour only; every preset asks for it
 
     def act(t: int, private: NDArray[np.float32], mask: Bool) -> NDArray[np.integer]:
         actions = np.full(len(mask), HOLD, np.int64)
+        hour = slots[t : t + 1]
         for i in np.nonzero(mask.sum(axis=1) > 1)[0]:  # where only hold is valid there is nothing to decide
-            actions[i] = decide(policy, slots[t : t + 1], private[i : i + 1], mask[i : i + 1]).action
+            if t not in encoded:
+                encoded.clear()
+                encoded[t] = encode_hour(policy, hour)
+            actions[i] = decide(policy, hour, private[i : i + 1], mask[i : i + 1], encoded[t]).action
         return actions
 
     return act

@@ -25,6 +25,7 @@ from schemas.training import Recipe, TrainingConfig
 TRAINING_EPISODES: Final = 10
 INFERENCE_EPISODES: Final = 5
 DAY: Final = 24
+PACE_STEPS: Final = 24  # of each environment: enough to time an update, short enough to wait for
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def pace(bench: Bench, recipe: Recipe) -> Pace:
         bench: The market.
         recipe: The recipe whose speed is asked for.
     """
-    training = TrainingConfig(**dict(recipe), num_episodes=2000)
+    shorter = {"rollout_steps": min(PACE_STEPS, recipe.rollout_steps)}
+    training = TrainingConfig(**(dict(recipe) | shorter), num_episodes=2000)
     result = train(
         bench.market,
         bench.splits,

@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -244,7 +245,7 @@ class _Run:
             for periodic in self.periodic:
                 source = self.work_dir / periodic.file
                 load_checkpoint(source)  # it is whole
-                _replace(out_dir / periodic.file, lambda path, source=source: shutil.copyfile(source, path))
+                _replace(out_dir / periodic.file, partial(shutil.copyfile, source))
                 models.append(periodic)
             table = pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
             _replace(out_dir / METRICS, lambda path: table.to_parquet(path, index=False))

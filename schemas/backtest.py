@@ -44,7 +44,16 @@ class ProfitSplit(BaseModel):
     @property
     def total(self) -> float:
         """Return the change of NLV, quote currency."""
-        return self.carry + self.price + self.unrealised + self.penalty + self.liquidation
+        return self.carry + self.prices + self.penalty
+
+    @property
+    def prices(self) -> float:
+        """Return what the legs' prices brought, open positions and lost margins included, quote currency.
+
+        A liquidation books the margin of one leg as lost and the other leg's gain as price; only their sum
+        says what the event cost.
+        """
+        return self.price + self.unrealised + self.liquidation
 
     @property
     def carry(self) -> float:

@@ -43,13 +43,14 @@ class _Found:
     values: dict[str, Any] = field(default_factory=dict)
 
 
-def measure(data: Path | None, history: Path | None, *, book: str) -> Readiness:
+def measure(data: Path | None, history: Path | None, *, book: str, recipe: Recipe | None = None) -> Readiness:
     """Try every part of a training on the data, briefly, and say whether a long one may start.
 
     Args:
         data: Opportunities; None takes what lies in ./data, else in ./data/sample.
         history: Market history, if any.
         book: Whose aliases and runs are told.
+        recipe: Whose speed is measured; None is the default one.
 
     Raises:
         ConfigError: The book's name is not one.
@@ -61,7 +62,7 @@ def measure(data: Path | None, history: Path | None, *, book: str) -> Readiness:
     if path is None:
         found.reasons.append("There is no data: put CSV files into ./data, or type `carryflow sample-data`.")
     else:
-        _attempt(found, "data", lambda: _try_all(path, history, found))
+        _attempt(found, "data", lambda: _try_all(path, history, recipe or Recipe(), found))
     disk = _disk(root)
     if disk["free"] < LITTLE_DISK_MB:
         found.reasons.append(f"Only {disk['free']:,.0f} MB are free on the disk of {root}.")
@@ -83,10 +84,10 @@ def measure(data: Path | None, history: Path | None, *, book: str) -> Readiness:
     )
 
 
-def _try_all(path: Path, history: Path | None, found: _Found) -> None:
+def _try_all(path: Path, history: Path | None, recipe: Recipe, found: _Found) -> None:
     ui.say(f"Looking at {path}", transient=True)
     dataset = ingest(path, history)
-    recipe, rules = Recipe(), MarketRules()
+    rules = MarketRules()
     known = json.loads((dataset.path / "dataset.json").read_text(encoding="utf-8"))
     quality = json.loads((dataset.path / "quality.json").read_text(encoding="utf-8"))["opportunities"]
     built = _attempt(

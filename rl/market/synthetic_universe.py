@@ -23,7 +23,7 @@ WARM_UP_HOURS: Final = (
 NEVER: Final = 1 << 40
 
 # Chosen so that the default market (seed 0) has carry in all of its parts; another edition draws all anew.
-_EDITION: Final = 1
+_EDITION: Final = 10
 
 # Ticker and a price of the right order of magnitude; the most traded first.
 _MAJORS: Final = (

@@ -18,7 +18,7 @@ from rl.market.synthetic_universe import WARM_UP_HOURS, Streams, Universe
 # Rates below are percent per 8 hours; an instrument is a coin at one venue.
 _CARRY_HOURS: Final = 170.0  # mean length of a spell of carry
 _CARRY_SHARE: Final = 0.018  # share of instruments in one at a time
-_CARRY_SIZE: Final = 0.0365  # its median size
+_CARRY_SIZE: Final = 0.035  # its median size
 _CARRY_SPREAD: Final = 0.45  # standard deviation of the logarithm of its size
 _FLIP: Final = 0.25  # a spell that ends turns round
 _SPIKE_EVERY: Final = 5000.0  # mean hours between an instrument's spikes

@@ -100,7 +100,8 @@ def private_observation(state: SimState, val: Valuation, quotes: Q.Quotes, free:
     out[:, 10] = drawdown(state)
     out[:, 11] = state.max_drawdown
     out[:, 12] = (quotes.hour_of_day[state.t] % 8) / 8.0
-    out[:, 13] = val.distance.min(axis=1)
+    nearest = np.where(state.active, val.distance, np.inf).min(axis=1)  # above 1 when every leg gains
+    out[:, 13] = np.where(state.active.any(axis=1), nearest, 1.0)
     out[:, 14] = gross / nlv
     out[:, 15:] = _positions(state, val).reshape(n, -1)
     return out.astype(np.float32)

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from rl.judge.verdict import verdict
 from schemas.backtest import POLICIES, BacktestSummary, PolicyName
 from schemas.promotion import Gate, PromotionDecision
-from tasks.report import pictures
+from tasks.report import bars, canvas, lines
 
 FEW_TRADES: Final = 12  # shown whole; of more, the best and the worst six
 
@@ -110,7 +110,7 @@ def write_report(
             gates=list(decision.gates) if decision is not None else list(gates),
             decision=decision,
             quality=list(quality),
-            lineage=list(lineage),
+            lineage=[item for item in lineage if item.reference != summary.version],  # it has its own line
             command=command,
         )
     )
@@ -128,35 +128,33 @@ def _draw(
     out: Path,
 ) -> dict[str, Picture]:
     """Draw every picture, write the wide ones beside the report, and return them for the page."""
-    drawn: dict[str, tuple[pictures.Draw, str]] = {
+    drawn: dict[str, tuple[canvas.Draw, str]] = {
         "equity": (
-            lambda size: pictures.equity_picture(summary, equity, preset, size),
+            lambda size: lines.equity_picture(summary, equity, preset, size),
             f"Return of every policy over the window under {preset}.",
         ),
         "drawdown": (
-            lambda size: pictures.drawdown_picture(equity, preset, size),
+            lambda size: lines.drawdown_picture(equity, preset, size),
             f"Drawdown of the policy and of greedy under {preset}.",
         ),
         "profit": (
-            lambda size: pictures.profit_picture(summary, size),
+            lambda size: bars.profit_picture(summary, size),
             "Return split into price, funding, fees and slippage for every preset.",
         ),
     }
     if len(summary.presets) > 1:
         drawn["presets"] = (
-            lambda size: pictures.presets_picture(summary, equity, preset, size),
+            lambda size: lines.presets_picture(summary, equity, preset, size),
             "Return of every policy under every preset, on one scale.",
         )
     if len(own):
         drawn["trades"] = (
-            lambda size: pictures.trades_picture(
-                own, f"Positions and their net result, {pictures.plain(preset)}", size
-            ),
-            f"Positions of {pictures.called(subject)} under {preset} from opening to closing.",
+            lambda size: bars.trades_picture(summary, own, "Positions and their net result", size),
+            f"Positions of {canvas.called(subject)} under {preset} from opening to closing.",
         )
     made = {}
     for name, (draw, alt) in drawn.items():
-        wide, narrow = draw(pictures.WIDE), draw(pictures.NARROW)
+        wide, narrow = draw(canvas.WIDE), draw(canvas.NARROW)
         _write(out / f"{name}.png", wide)
         width, height = _png_size(wide)
         made[name] = Picture(name, _data_uri(wide), _data_uri(narrow), alt, width, height)
@@ -165,6 +163,9 @@ def _draw(
 
 def _notable(trades: pd.DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return all trades, best first, where they are few; else the best and the worst of them."""
+    # What closing an open position would cost is in its net result, so it belongs to its costs.
+    told = trades["funding"] + trades["price_pnl"] + trades["liquidation"] + trades["penalty"]
+    trades = trades.assign(costs=trades["net_pnl"] - told)
     ranked = trades.sort_values(["net_pnl", "position_id"], ascending=[False, True], kind="stable")
     rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in ranked.to_dict("records")]
     if len(rows) <= FEW_TRADES:
@@ -184,7 +185,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "pct": _pct,
         "tidy": _tidy,
-        "called": pictures.called,
+        "called": canvas.called,
         "share": lambda value: f"{100.0 * value:.0f} %",
         "number": _number,
         "money": _money,
@@ -205,7 +206,7 @@ def _pct(value: float) -> str:
 
 def _money(value: float) -> str:
     text = f"{round(value, 2) + 0.0:+,.2f}"
-    return pictures.minus(text) if round(value, 2) else "0.00"
+    return canvas.minus(text) if round(value, 2) else "0.00"
 
 
 def _tidy(sentence: str) -> str:
@@ -215,6 +216,8 @@ def _tidy(sentence: str) -> str:
 
 def _number(value: float) -> str:
     """Write a count: whole where it is whole, else one decimal (means over runs)."""
+    if 0 < value < 0.05:
+        return "<0.1"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 

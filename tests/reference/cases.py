@@ -41,10 +41,10 @@ def configs() -> st.SearchStrategy[TradingConfig]:
     )
 
 
-def market_rules() -> st.SearchStrategy[MarketRules]:
+def market_rules(delay: int | None = None) -> st.SearchStrategy[MarketRules]:
     return st.builds(
         MarketRules,
-        fill_delay_steps=st.sampled_from([1, 0, 2]),
+        fill_delay_steps=st.sampled_from([1, 0, 2]) if delay is None else st.just(delay),
         initial_capital=st.sampled_from([10_000.0, 10_000.0, 137.0, 1e6]),
         default_taker_fee=st.sampled_from([0.0005, 0.0, 0.002]),
         default_min_notional=st.sampled_from([10.0, 0.0, 100.0]),
@@ -61,9 +61,9 @@ def market_rules() -> st.SearchStrategy[MarketRules]:
 
 
 @st.composite
-def cases(draw: st.DrawFn, lanes: int = 2) -> Case:
+def cases(draw: st.DrawFn, lanes: int = 2, delay: int | None = None) -> Case:
     market = draw(traits())
-    rules = draw(market_rules())
+    rules = draw(market_rules(delay))
     drawn = []
     for _ in range(lanes):
         start = draw(st.integers(0, 10))

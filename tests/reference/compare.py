@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 
+from rl.market.arrays import MarketArrays
 from schemas.trading import MarketRules
 from tests.reference import adapter
 from tests.reference.cases import Case, Lane, cases
@@ -55,17 +57,30 @@ class Tally:
         return "\n".join(lines + [f"{k}: {v}" for k, v in sorted(self.visited.items())])
 
 
-def compare(case: Case, tally: Tally) -> None:
+def compare(case: Case, tally: Tally) -> list[Replay]:
     """Run a case on both sides; raise AssertionError where they differ."""
-    arrays = random_market(case.traits)
-    market = adapter.market_of(arrays)
-    rules = adapter.rules_of(case.rules, arrays.venues)
-    for lane, fast in zip(case.lanes, play(arrays, case.rules, case.lanes), strict=True):
-        slow = replay(market, adapter.profile_of(lane.config), rules, lane.start, lane.end, fast.actions)
+    return compare_on(random_market(case.traits), case.rules, case.lanes, tally)
+
+
+def compare_on(
+    arrays: MarketArrays,
+    rules: MarketRules,
+    lanes: Sequence[Lane],
+    tally: Tally,
+    actions_of: Sequence[Sequence[int]] | None = None,
+) -> list[Replay]:
+    """Run some episodes on both sides; raise AssertionError where they differ."""
+    market, their_rules = adapter.market_of(arrays), adapter.rules_of(rules, arrays.venues)
+    replays = []
+    for lane, fast in zip(lanes, play(arrays, rules, lanes, actions_of), strict=True):
+        profile = adapter.profile_of(lane.config)
+        slow = replay(market, profile, their_rules, lane.start, lane.end, fast.actions)
         _same_path(slow, fast, tally)
         _same_flows(slow, fast, tally)
-        _conserved(slow, fast, case.rules, tally)
-        _count(case, lane, slow, tally)
+        _conserved(slow, fast, rules, tally)
+        _count(arrays.start_ms, rules, slow, tally)
+        replays.append(slow)
+    return replays
 
 
 def _same_path(slow: Replay, fast: Played, tally: Tally) -> None:
@@ -129,12 +144,12 @@ def _conserved(slow: Replay, fast: Played, rules: MarketRules, tally: Tally) -> 
     tally.near("sum of rewards", sum(fast.rewards), total, RELATIVE, 1e-10, "the end")
 
 
-def _count(case: Case, lane: Lane, slow: Replay, tally: Tally) -> None:
+def _count(start_ms: int, rules: MarketRules, slow: Replay, tally: Tally) -> None:
     tally.episodes += 1
     tally.steps += len(slow.rewards)
     seen = tally.visited
     seen.update(slow.final)
-    seen[f"episodes with a delay of {case.rules.fill_delay_steps}"] += 1
+    seen[f"episodes with a delay of {rules.fill_delay_steps}"] += 1
     seen["terminated"] += slow.terminated
     seen["truncated"] += slow.truncated
     seen.update(f"void {kind}, {why}" for _, kind, why in slow.voids)
@@ -148,42 +163,45 @@ def _count(case: Case, lane: Lane, slow: Replay, tally: Tally) -> None:
             seen["funding off the hour"] += f.time_ms % HOUR_MS != 0
     settled = Counter((f.serial, f.leg, -(-f.time_ms // HOUR_MS)) for f in slow.flows if f.kind == "funding")
     seen["several settlements of a leg in one step"] += sum(v > 1 for v in settled.values())
-    if case.rules.fill_delay_steps:
+    if rules.fill_delay_steps:
         seen["closed in the step of the fill"] += sum(
-            case.traits.start_ms + row * HOUR_MS == opened[serial] for row, serial, _ in slow.closes
+            start_ms + row * HOUR_MS == opened[serial] for row, serial, _ in slow.closes
         )
     seen["margin wholly eaten by funding"] += sum(
         f.kind == "liquidation" and f.amount == 0 for f in slow.flows
     )
 
 
-def run(examples: int, *, shrink: bool = True, lanes: int = 2) -> Tally:
-    """Compare `examples` cases of `lanes` episodes each, always the same ones; failures shrink."""
-    tally = Tally()
-    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+def run(examples: int, delay: int, tally: Tally, *, shrink: bool = True) -> None:
+    """Compare cases of two episodes each, always the same ones; failures shrink."""
 
     @settings(
         max_examples=examples,
         derandomize=True,
         deadline=None,
-        phases=phases,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
         suppress_health_check=list(HealthCheck),
         print_blob=False,
     )
-    @given(cases(lanes))
+    @given(cases(delay=delay))
     def agree(case: Case) -> None:
         compare(case, tally)
 
     agree()
-    return tally
+
+
+def run_all(episodes: int, tally: Tally, *, shrink: bool = True) -> None:
+    """Half of the episodes with a delay of one hour, a quarter with none, a quarter with two."""
+    for delay, share in ((1, 2), (0, 4), (2, 4)):
+        run(episodes // 2 // share, delay, tally, shrink=shrink)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--episodes", type=int, default=200)
     args = parser.parse_args()
-    began = time.perf_counter()
-    tally = run(args.episodes // 2)
+    began, tally = time.perf_counter(), Tally()
+    run_all(args.episodes, tally)
     print(f"{tally}\nin {time.perf_counter() - began:.1f} s")
 
 

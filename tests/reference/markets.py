@@ -29,12 +29,12 @@ class Traits:
     jumps: bool = False  # of a coin or of one venue alone
     wicks: bool = False  # highs and lows far from the marks
     thin: bool = False  # hours without a quote, quotes in mid-hour
-    vanish: bool = False  # long stretches without a quote
+    vanish: bool = False  # long stretches without a quote, delistings
     late: bool = False  # first quote in mid-window
     gap: bool = False  # no quotes of anything for hours
     changing: bool = False  # intervals change
     odd: bool = False  # settlements off the hour, several in one
-    lacking: bool = False  # settled rates the history lacks
+    lacking: bool = False  # settled rates, and instruments, that the history lacks
     funding: float = 0.0001  # scale of a rate
     nulls: bool = False  # no spread, no depth
     steady: bool = True  # the same offers in each hour
@@ -74,6 +74,8 @@ def random_market(traits: Traits) -> MarketArrays:
     price = _prices(rng, traits, names)
     mark, age = _as_of(arrived, price)
     low, high = _bars(rng, traits, names, mark)
+    priced_from_history = ~(traits.lacking & (rng.random(count) < 0.3))
+    low[:, ~priced_from_history], high[:, ~priced_from_history] = np.inf, -np.inf
     interval = _intervals(rng, traits, count)
     settlements, rate = _funding(rng, traits, arrived, mark, interval)
     interval[np.isnan(rate)] = 0.0
@@ -104,7 +106,7 @@ def random_market(traits: Traits) -> MarketArrays:
         high=high,
         rate=rate,
         interval=interval,
-        from_history=np.isfinite(mark),
+        from_history=np.isfinite(mark) & priced_from_history,
         pair_long=np.array([p[0] for p in pairs], np.int32),
         pair_short=np.array([p[1] for p in pairs], np.int32),
         half_spread=half_spread,
@@ -128,7 +130,7 @@ def _quote_times(rng: np.random.Generator, traits: Traits, count: int) -> np.nda
     for i in range(count):
         if traits.vanish and rng.random() < 0.6:
             gone = int(rng.integers(5, hours))
-            arrived[gone : gone + int(rng.integers(2, 12)), i] = np.nan
+            arrived[gone : gone + int(rng.choice([rng.integers(2, 12), hours])), i] = np.nan
         if traits.late and rng.random() < 0.4:
             arrived[: int(rng.integers(1, hours // 2)), i] = np.nan
     if traits.gap:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 
+import rl.policy
 import rl.train
 import rl.trainer
 from rl.checkpoint import Checkpoint, load_checkpoint
@@ -26,7 +27,7 @@ from rl.market.scaler import Scaler
 from rl.market.splits import split_windows
 from rl.sim.env import VectorSim
 from rl.sim.state import ConfigArrays
-from rl.train import LAST_GOOD, resolve_device, train
+from rl.train import LAST_GOOD, better, resolve_device, train
 from rl.trainer import METRIC_COLUMNS, TIMING_COLUMNS
 from schemas.checkpoint import TrainingResult
 from schemas.errors import ArtifactError, ConfigError
@@ -40,6 +41,14 @@ RECIPE = TrainingConfig(
     eval_every=6, save_every=7, sample_random_config=False, burn_in_hours=12, learning_rate=1e-3,
 )  # fmt: skip
 RULES = MarketRules()
+EAGER = (0.3, 0.5, 0.2)  # a new policy would hold throughout validation, and every policy would look the same
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _eager() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rl.policy, "INITIAL_KIND", EAGER)
+        yield
 
 
 def market_of(seed: int = 0) -> MarketArrays:
@@ -150,8 +159,23 @@ def test_evaluation_and_saving_carry_the_number_asked_for(whole: tuple[Path, Tra
 def test_the_best_model_is_the_best_on_validation(whole: tuple[Path, TrainingResult, list]) -> None:
     folder, result, _ = whole
     metrics = pd.read_parquet(folder / "out" / "metrics.parquet").set_index("update")
+    assert metrics["eval_return"].nunique() > 1, "the test must see policies that differ"
     assert result.best.validation_pct == metrics["eval_return"].max()
     assert result.best.update == metrics["eval_return"].idxmax()
+
+
+def test_the_earlier_of_two_equally_good_models_is_kept(whole: tuple[Path, TrainingResult, list]) -> None:
+    checkpoint = load_checkpoint(whole[0] / "out" / "final_model.safetensors")
+
+    def scored(value: float) -> Checkpoint:
+        progress = checkpoint.info.progress.model_copy(update={"validation_pct": value})
+        return dataclasses.replace(checkpoint, info=checkpoint.info.model_copy(update={"progress": progress}))
+
+    worse, good, equal = scored(-1.0), scored(2.0), scored(2.0)
+    assert better(None, worse) is worse
+    assert better(worse, good) is good
+    assert better(good, worse) is good
+    assert better(good, equal) is good
 
 
 def test_progress_says_how_long_it_will_take(whole: tuple[Path, TrainingResult, list]) -> None:
@@ -177,19 +201,19 @@ def test_validation_is_one_episode_from_flat_by_deterministic_decisions(
         step = sim.step(np.array([decide(policy, slots[t : t + 1], sim.private(), sim.mask()).action]))
         earned += float(step.reward[0])
     final = next(model for model in result.models if model.file == "final_model.safetensors")
+    assert earned != 0.0
     assert final.validation_pct == pytest.approx(earned, abs=1e-9)
 
 
-@pytest.mark.parametrize("after", [2, 4])
 def test_a_resumed_run_is_the_undisturbed_run(
-    whole: tuple[Path, TrainingResult, list], tmp_path: Path, after: int
+    whole: tuple[Path, TrainingResult, list], tmp_path: Path
 ) -> None:
-    cut = run(tmp_path, should_stop=stop_after(after))
-    assert (cut.finished, cut.reason, cut.updates) == (False, "stopped", after)
+    cut = run(tmp_path, should_stop=stop_after(4))
+    assert (cut.finished, cut.reason, cut.updates) == (False, "stopped", 4)
     assert not list((tmp_path / "out").iterdir()), "a run told to stop publishes nothing"
     resumed = run(tmp_path)
     assert resumed.finished
-    assert resumed.resumed_at == after
+    assert resumed.resumed_at == 4
     assert_same(content(whole[0]), content(tmp_path))
 
 
@@ -239,8 +263,10 @@ def test_a_time_budget_cuts_cleanly_and_can_be_continued(
 KILLED = """
 import sys
 from pathlib import Path
+import rl.policy
 import rl.train
-from tests.rl.test_train import run
+from tests.rl.test_train import EAGER, run
+rl.policy.INITIAL_KIND = EAGER
 rl.train.SAVE_SECONDS = 0.0
 run(Path(sys.argv[1]))
 """
@@ -283,12 +309,8 @@ def test_validation_chooses_but_does_not_teach(
     first, _ = SPLITS.validation.rows(MARKET.start_ms)
     mark = MARKET.mark.copy()
     mark[first:] *= np.exp(np.random.default_rng(0).normal(0, 0.01, mark[first:].shape))
-    # A new policy holds everywhere on validation; this one begins by trading.
-    given = load_checkpoint(whole[0] / "out" / "final_model.safetensors")
-    given.weights["kind.bias"][:] = torch.tensor([0.2, 0.5, 0.3]).log()
-    options = {"start_from": given, "time_budget": 0.0}
-    run(tmp_path / "one", **options)
-    run(tmp_path / "other", market=dataclasses.replace(MARKET, mark=mark), **options)
+    run(tmp_path / "one", time_budget=0.0)
+    run(tmp_path / "other", market=dataclasses.replace(MARKET, mark=mark), time_budget=0.0)
     one, other = (
         load_checkpoint(tmp_path / name / "out" / "final_model.safetensors") for name in ("one", "other")
     )

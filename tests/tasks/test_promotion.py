@@ -54,15 +54,15 @@ def trained(root: Path, version: str = VERSION) -> Ref:
     return publish(root, "train", files, {"version": version})
 
 
-def tested(root: Path, version: str = VERSION) -> Ref:
+def backtested(root: Path, version: str = VERSION) -> Ref:
     result = PolicyResult(
         preset="moderate", policy="agent", runs=1, return_pct=1.2, max_drawdown_pct=0.1, final_nlv=10_120.0,
         trades=9.0, split=ProfitSplit(funding=200.0, fees=-80.0), hours=24,
     )  # fmt: skip
     summary = BacktestSummary(
-        version=version, start=datetime(2025, 1, 8, tzinfo=UTC), end=datetime(2025, 1, 9, tzinfo=UTC), hours=24,
-        initial_capital=10_000.0, in_sample=False, overlap_hours=0, seed=0, random_runs=0, presets=dict(PRESETS),
-        rules=MarketRules(), results=(result,),
+        version=version, start=datetime(2025, 1, 8, tzinfo=UTC), end=datetime(2025, 1, 9, tzinfo=UTC),
+        hours=24, initial_capital=10_000.0, in_sample=False, overlap_hours=0, seed=0, random_runs=0,
+        presets=dict(PRESETS), rules=MarketRules(), results=(result,),
     )  # fmt: skip
     return publish(root, "backtest", {"backtest.json": summary.model_dump_json()})
 
@@ -77,7 +77,7 @@ def judged(root: Path, *verdicts: str) -> Ref:
 
 def decide(root: Path, *verdicts: str, version: str = VERSION, dry_run: bool = False) -> Any:
     return promote(
-        trained(root, version), tested(root, version), judged(root, *verdicts),
+        trained(root, version), backtested(root, version), judged(root, *verdicts),
         book="b", preset="moderate", dry_run=dry_run,
     )  # fmt: skip
 
@@ -146,7 +146,7 @@ def test_an_alias_moved_by_another_run_meanwhile_is_looked_at_again(
 def test_a_backtest_of_another_version_is_not_taken_for_evidence(artifacts: Path) -> None:
     with pytest.raises(ArtifactError, match="another version"):
         promote(
-            trained(artifacts), tested(artifacts, "ffffffffffff"), judged(artifacts, "pass"),
+            trained(artifacts), backtested(artifacts, "ffffffffffff"), judged(artifacts, "pass"),
             book="b", preset="moderate",
         )  # fmt: skip
     assert Registry(artifacts, "b").aliases()["challenger"] is None
@@ -157,5 +157,5 @@ def test_altered_gates_are_not_believed(artifacts: Path) -> None:
     path = Store(artifacts).path(gates) / "gates.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"fail"', '"pass"'), encoding="utf-8")
     with pytest.raises(ArtifactError):
-        promote(trained(artifacts), tested(artifacts), gates, book="b", preset="moderate")
+        promote(trained(artifacts), backtested(artifacts), gates, book="b", preset="moderate")
     assert Registry(artifacts, "b").aliases()["challenger"] is None

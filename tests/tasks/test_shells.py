@@ -206,7 +206,7 @@ def test_a_holding_that_the_data_does_not_know_is_refused(
 
 
 def test_the_status_report_measures_and_says_ready(artifacts: Path, sample: Path) -> None:
-    report = measure(sample, None, book="default")
+    report = measure(sample, None, book="default", recipe=ADVANCED.training)
     assert report.ready, report.reasons
     assert report.data is not None and report.data.opportunity_rows > 1000
     assert (report.observation, report.actions) == (275, 36)

@@ -153,8 +153,8 @@ def test_rows_that_all_have_one_field_too_many_are_refused(workshop):
 
 def test_a_bad_history_is_refused_too(workshop):
     data = workshop.write("o.csv", [workshop.opportunity()])
-    history = workshop.write("h.csv", [workshop.settlement(h, price=-1) for h in range(3)])
-    with pytest.raises(DataError, match=r"h\.csv, column 'price', row 2: 3 of 3 rows of history"):
+    history = workshop.write("h.csv", [workshop.settlement(h, price=2 - h) for h in range(5)])
+    with pytest.raises(DataError, match=r"h\.csv, column 'price', row 4: 3 of 5 rows of history"):
         build_dataset(discover(data, history), workshop.root / "out")
     assert not (workshop.root / "out").exists()
 

@@ -118,7 +118,8 @@ def test_bars_stamped_at_their_open_move_to_the_row_that_ends_them(workshop):
     table = built.table("history")
     bars = table[["symbol", "timestamp", "high", "low"]].astype({"high": "Int64", "low": "Int64"})
     assert [(r.symbol, r.timestamp.hour, r.high, r.low) for r in bars.itertuples()] == [
-        ("A", 8, pd.NA, pd.NA), ("A", 9, 208, 58), ("B", 8, pd.NA, pd.NA), ("A", 10, 209, 59), ("A", 15, 210, 60)
+        ("A", 8, pd.NA, pd.NA), ("A", 9, 208, 58), ("B", 8, pd.NA, pd.NA), ("A", 10, 209, 59),
+        ("A", 15, 210, 60),
     ]  # fmt: skip
     same = ["timestamp", "exchange", "symbol", "price", "funding_rate", "funding_interval_hours"]
     assert table[same].equals(plain[same])
