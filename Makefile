@@ -1,8 +1,7 @@
 # Two commands: `make run` and `make test`. Each sets up what it needs and says what it did.
 #
-# PYTHON=python3.12 chooses an interpreter; PIP_ARGS="--extra-index-url ..." is handed to pip, for
-# example to take the small CPU build of torch on Linux:
-#   make run PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# PYTHON=python3.12 chooses an interpreter. PIP_ARGS="--extra-index-url ..." is handed to pip, for
+# example to name the index that holds the small CPU build of torch.
 
 VENV ?= .venv
 BIN := $(VENV)/bin

@@ -63,9 +63,9 @@ class MarketArrays:
         rate: (T, I) newest known funding rate per interval; NaN where none yet.
         interval: (T, I) newest known funding interval, hours; 0 where none yet.
         from_history: (T, I) whether the instrument is priced from the market history.
-        pair_long: (P,) instrument index of the long leg; pairs are sorted by (symbol, long venue, short venue).
+        pair_long: (P,) instrument index of the long leg; pairs go by (symbol, long venue, short venue).
         pair_short: (P,) instrument index of the short leg.
-        half_spread: (T, P) half the bid-ask spread as a fraction of price, from the newest row; NaN before the first.
+        half_spread: (T, P) half the newest row's bid-ask spread, a fraction of price; NaN before the first.
         depth: (T, P) order-book depth, quote currency; NaN where unknown.
         trail24: (T, P) net rate per 8 h over the trailing 24 h, a fraction; NaN where unknown.
         slot_pair: (T, 10) pair of each opportunity slot, best first; -1 is empty.

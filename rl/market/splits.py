@@ -79,8 +79,7 @@ def split_windows(hours: int, start_ms: int, episode_hours: int) -> Splits:
 
     The embargo is 72 h and an episode, 5 % of the hours at most, so that no episode and no rolling
     feature of one part reaches into the next. Of the other hours 60 % are for train, 20 % for validation
-    and the rest for test. Episodes are a quarter of train at most; the embargo is sized by a quarter of
-    60 % of all hours, as train itself is not known before it.
+    and the rest for test. Episodes are a quarter of train at most.
 
     Args:
         hours: Hours in the market.
@@ -115,8 +114,8 @@ def split_windows(hours: int, start_ms: int, episode_hours: int) -> Splits:
 
 
 def _sizes(hours: int, requested: int) -> _Sizes:
-    episode = min(requested, hours * 6 // 10 // 4)
-    embargo = min(EMBARGO_HOURS + episode, hours // 20)
+    # A quarter of train, the other bound of an episode, always exceeds 5 % of the hours.
+    embargo = min(EMBARGO_HOURS + requested, hours // 20)
     rest = hours - 2 * embargo
     train, validation = rest * 6 // 10, rest * 2 // 10
     test = rest - train - validation

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from rl.market.arrays import HOUR_MS
+from rl.market.arrays import HOUR_MS, Bool
 from rl.market.synthetic_scanner import COLUMNS, iso, join, outages, plain, scan
 from rl.market.synthetic_universe import VENUES, WARM_UP_HOURS, Streams, build_universe
 from rl.market.synthetic_world import World, build_world
@@ -74,12 +74,15 @@ def write_sample(
     universe = build_universe(rows_per_hour, streams, first_hour)
     world = build_world(universe, streams, first_hour, WARM_UP_HOURS + 24 * days)
     columns = scan(world, streams, rows_per_hour)
-    opportunity_text = join(list(columns.values()))
     history = _history(world, streams)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write(out / HISTORY, _HISTORY_COLUMNS, join(history))
-        _write(out / OPPORTUNITIES, COLUMNS, opportunity_text)
+        _write(
+            {
+                out / HISTORY: join([[name] for name in _HISTORY_COLUMNS]) + join(history),
+                out / OPPORTUNITIES: join([[name] for name in COLUMNS]) + join(list(columns.values())),
+            }
+        )
     except OSError as error:
         raise ConfigError(
             f"The sample cannot be written: {error.strerror}.", str(out), "Choose another folder."
@@ -138,23 +141,30 @@ def _refuse_to_overwrite(path: Path, header: tuple[str, ...]) -> None:
     if not path.exists():
         return
     expected = f"{','.join(header)}\n".encode()
-    with path.open("rb") as file:
-        if file.read(len(expected)) != expected:
-            raise ConfigError(
-                "A file of this name exists that was not made here; it is kept.",
-                str(path),
-                "Choose another folder for the sample.",
-            )
-
-
-def _write(path: Path, header: tuple[str, ...], body: str) -> None:
-    """Put a file in its place whole, or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(f"{','.join(header)}\n{body}".encode())
-        temporary.replace(path)
+        with path.open("rb") as file:
+            ours = file.read(len(expected)) == expected
+    except OSError:
+        ours = False
+    if not ours:
+        raise ConfigError(
+            "Something of this name exists that was not made here; it is kept.",
+            str(path),
+            "Choose another folder for the sample.",
+        )
+
+
+def _write(files: dict[Path, str]) -> None:
+    """Put files in their places whole; none before all of them have been written."""
+    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in files}
+    try:
+        for path, text in files.items():
+            temporary[path].write_bytes(text.encode())
+        for path in files:
+            temporary[path].replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        for path in files:
+            temporary[path].unlink(missing_ok=True)
 
 
 def _history(world: World, streams: Streams) -> list[list[str]]:
@@ -183,7 +193,7 @@ def _history(world: World, streams: Streams) -> list[list[str]]:
     ]
 
 
-def _unrecorded(world: World, streams: Streams) -> np.ndarray:
+def _unrecorded(world: World, streams: Streams) -> Bool:
     """Return (T, I): rows that are missing although the instrument is quoted.
 
     The first outage silences the collector too; later ones only the scanner. Now and then one venue

@@ -1,8 +1,8 @@
 """What a scanner writes about a generated market: the rows of opportunities.csv.
 
-It looks at every pair on the hour and at half past, and writes the ones that pay most, some others by turns,
-each in both directions. Like real ones it is late, stops for hours, writes passes twice, leaves the order book
-empty and now and then writes nonsense.
+It looks at every pair on the hour and at half past, and writes the ones that pay most and some others by
+turns, each in both directions. Like real ones it is late, stops for hours, writes passes twice, leaves the
+order book empty and now and then writes nonsense.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ COLUMNS: Final = (
 POSITION_COST: Final = 0.2  # percent, the scanner's own guess
 
 _ON_THE_HOUR: Final = 2.0 / 3.0  # share of an hour's rows; the rest is written at half past
+_UNIQUE: Final = 0.75  # share of rows that are no copies
 _CATCH_UP: Final = 1.5  # after a gap a scanner writes up to this many times as much
 _ROTATED: Final = 0.7  # share of rows for pairs that do not pay most
 _BOOK_KNOWN: Final = 0.3
@@ -47,12 +48,11 @@ _NONSENSE: Final = (
 
 @dataclass(frozen=True)
 class _PairFacts:
-    """Everything a scanner knows about each pair at each look (2 T, P), as if the first venue were long.
+    """What a scanner knows about each pair, as if it were long at the first venue.
 
-    The projections stand once an hour (T, P).
+    Spreads (2 T, P) are fractions of price at each look; rates (T, P) are percent per 8 hours.
     """
 
-    spread: F64
     spread_30: F64
     spread_24h: F64
     spread_3d: F64
@@ -80,7 +80,7 @@ def scan(world: World, streams: Streams, rows_per_hour: int) -> dict[str, list[s
     facts = _pair_facts(world)
     rows, repeats = _rows_by_pass(streams, hours, rows_per_hour)
     # The widest a pass can be does not depend on how many hours there are.
-    width = 2 * (int(_CATCH_UP * rows_per_hour) // 2 + 2)
+    width = 2 * (_most_rows(rows_per_hour) // 2 + 1)
     pair_width = min(width // 2, facts.live.shape[1])
     order, listed = _ranking(facts, streams, rows_per_hour, pair_width)
     rows = np.minimum(rows, 2 * listed)
@@ -189,17 +189,22 @@ def _next_funding(world: World, t: I64, instrument: I64, luck: F64) -> I64:
     return (last + np.where(luck < _CACHED_FUNDING_TIME, 0, 1)) * interval * HOUR_MS
 
 
+def _most_rows(rows_per_hour: int) -> int:
+    """Return the most different rows of an hour."""
+    return int(_CATCH_UP * _UNIQUE * rows_per_hour) + 1
+
+
 def _rows_by_pass(streams: Streams, n_hours: int, rows_per_hour: int) -> tuple[I64, I64]:
     """Return (2 T,) different rows of each pass, and how often it is written: 1, or 2 in every third hour."""
     draws = streams("repeats").integers(0, 3, size=n_hours // 3 + 1)
-    silent, unique = outages(streams, n_hours), 0.75 * rows_per_hour
+    silent, unique = outages(streams, n_hours), _UNIQUE * rows_per_hour
     rows, repeats = np.zeros(2 * n_hours, dtype=np.int64), np.ones(2 * n_hours, dtype=np.int64)
     owed = 0.0
     for hour in range(WARM_UP_HOURS, n_hours):
         owed += unique
         if silent[hour]:
             continue
-        now = min(int(owed), int(_CATCH_UP * unique) + 1)
+        now = min(int(owed), _most_rows(rows_per_hour))
         owed -= now
         on_the_hour = round(_ON_THE_HOUR * now)
         rows[2 * hour : 2 * hour + 2] = on_the_hour, now - on_the_hour
@@ -216,7 +221,7 @@ def _ranking(facts: _PairFacts, streams: Streams, rows_per_hour: int, width: int
     steps, n_pairs = facts.live.shape
     at = np.arange(steps) // 2
     best = np.fmax(np.abs(facts.now), np.fmax(np.abs(facts.day), np.abs(facts.three_days)))[at]
-    lift = min(0.75 * rows_per_hour / 4.0 * _ROTATED / n_pairs, 1.0)
+    lift = min(_UNIQUE * rows_per_hour / 4.0 * _ROTATED / n_pairs, 1.0)
     turns = streams("turns").random((steps, n_pairs)) < lift
     key = best * np.exp(0.15 * streams("tastes").standard_normal((steps, n_pairs))) + 10.0 * turns
     order = np.argsort(np.where(facts.live, -key, np.inf), axis=1, kind="stable")[:, :width]
@@ -239,7 +244,6 @@ def _pair_facts(world: World) -> _PairFacts:
     ]
     per_hour = world.rate / world.interval
     return _PairFacts(
-        spread=spread,
         spread_30=mean_30,
         spread_24h=_trailing(seen, live, 48)[0],
         spread_3d=_trailing(seen, live, 144)[0],

@@ -33,11 +33,12 @@ _MAJORS: Final = (
     ("INJ", 13.0), ("ATOM", 4.5), ("FIL", 2.3), ("TRX", 0.34), ("TON", 3.1), ("OP", 0.7),
 )  # fmt: skip
 _HEADS: Final = (
-    "ZEN KOR LUM VEX ORB NIM TAL QUA RYN MOR DRA FEN GAL HEX JUN KAL LYR MIR NOV PEL RUN SAR TOR "
-    "UMB VAN WYN YOR ZAN BEL CEL DOR ELM"
-).split()
-_MIDDLES: Final = "A E I O U EA IO ERA".split()
-_TAILS: Final = "X N TA RIS VO LAN DEX FI NET RO SA TH".split()
+    "ZEN", "KOR", "LUM", "VEX", "ORB", "NIM", "TAL", "QUA", "RYN", "MOR", "DRA", "FEN",
+    "GAL", "HEX", "JUN", "KAL", "LYR", "MIR", "NOV", "PEL", "RUN", "SAR", "TOR", "UMB",
+    "VAN", "WYN", "YOR", "ZAN", "BEL", "CEL", "DOR", "ELM",
+)  # fmt: skip
+_MIDDLES: Final = ("A", "E", "I", "O", "U", "EA", "IO", "ERA")
+_TAILS: Final = ("X", "N", "TA", "RIS", "VO", "LAN", "DEX", "FI", "NET", "RO", "SA", "TH")
 
 
 class Streams:

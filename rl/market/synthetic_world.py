@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from rl.market.arrays import F64, I64, Bool
-from rl.market.synthetic_universe import WARM_UP_HOURS, Streams, Universe
+from rl.market.synthetic_universe import Streams, Universe
 
 # Rates below are percent per 8 hours; an instrument is a coin at one venue.
 _CARRY_HOURS: Final = 170.0  # mean length of a spell of carry
@@ -90,10 +90,9 @@ def ar1(noise: F64, half_life: float) -> F64:
     keep = 0.5 ** (1.0 / half_life)
     scale = np.sqrt(1.0 - keep * keep)
     out = np.empty_like(noise)
-    state = noise[0]
-    for t in range(len(noise)):
-        state = keep * state + scale * noise[t] if t else state
-        out[t] = state
+    out[0] = noise[0]
+    for t in range(1, len(noise)):
+        out[t] = keep * out[t - 1] + scale * noise[t]
     return out
 
 
@@ -101,6 +100,7 @@ def _prices(universe: Universe, streams: Streams, n_hours: int) -> tuple[F64, F6
     """Return quotes (2 T, I), and highs and lows (T, I)."""
     n_coins, n_inst, steps = len(universe.symbols), len(universe.symbol), 2 * n_hours
     per_step = universe.volatility / np.sqrt(2.0)
+    # Mean one: e^(0.35 z) has mean e^0.06.
     mood = np.exp(0.35 * ar1(streams("volatility").standard_normal((steps, n_coins)), 96.0) - 0.06)
     market = streams("market").standard_normal((steps, 1))
     own = streams("returns").standard_t(5.0, (steps, n_coins)) / np.sqrt(5.0 / 3.0)
@@ -136,7 +136,8 @@ def _volume(universe: Universe, streams: Streams, n_hours: int) -> F64:
     n_inst = len(universe.symbol)
     venue = 0.25 * streams("venue volumes").standard_normal(n_inst) - 0.35 * (universe.venue == 2)
     drift = 0.18 * ar1(streams("volumes").standard_normal((n_hours, n_inst)), 36.0)
-    return np.round(10.0 ** (universe.log_volume[universe.symbol] + venue + drift), 1)
+    volume: F64 = np.round(10.0 ** (universe.log_volume[universe.symbol] + venue + drift), 1)
+    return volume
 
 
 def _intervals(universe: Universe, n_hours: int) -> I64:
@@ -200,14 +201,12 @@ def _settle(latent: F64, interval: I64, first_hour: int) -> tuple[F64, F64]:
     """
     n_hours = len(latent)
     due = (first_hour + np.arange(n_hours))[:, None] % interval == 0
-    rate = np.empty_like(latent)
+    shown: F64 = np.empty_like(latent)
     total, count = np.zeros(latent.shape[1]), np.zeros(latent.shape[1])
     for t in range(n_hours):
         total, count = total + latent[t], count + 1.0
-        rate[t] = total / count / 100.0 * interval[t] / 8.0
+        shown[t] = total / count / 100.0 * interval[t] / 8.0
         total, count = np.where(due[t], 0.0, total), np.where(due[t], 0.0, count)
-    rate = np.round(np.clip(rate, -_LIMIT_PER_INTERVAL, _LIMIT_PER_INTERVAL), 8) + 0.0
+    clipped = np.clip(shown, -_LIMIT_PER_INTERVAL, _LIMIT_PER_INTERVAL)
+    rate: F64 = np.round(clipped, 8).astype(np.float64) + 0.0  # no negative zeros
     return rate, np.where(due, rate, np.nan)
-
-
-__all__ = ["WARM_UP_HOURS", "World", "ar1", "build_world"]

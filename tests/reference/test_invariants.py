@@ -195,7 +195,7 @@ def test_a_position_twice_the_size_has_twice_the_flows() -> None:
             assert_same_flows(one.frame, other.frame, 2.0)
             visited.append(len(one.frame))
 
-    for_all(cases(), holds)
+    for_all(cases(), holds, examples=24)
     assert np.count_nonzero(visited) >= 5
 
 
@@ -277,7 +277,7 @@ def test_equity_is_unchanged_by_closing_at_the_marks_it_was_valued_at() -> None:
             np.testing.assert_allclose(played.equity[-1], played.equity[-2], rtol=1e-12)
             closed.append(last["exits"] - before["exits"])
 
-    for_all(cases(1), holds, examples=30)
+    for_all(cases(1), holds, examples=100)
     assert sum(closed) >= 10
 
 
@@ -299,7 +299,7 @@ def test_without_funding_and_with_legs_that_move_together_exactly_the_fees_are_l
             np.testing.assert_allclose(played.balance, case.rules.initial_capital - fees, rtol=1e-11)
             visited.append(len(frame))
 
-    for_all(cases(), holds)
+    for_all(cases(), holds, examples=24)
     assert np.count_nonzero(visited) >= 8
 
 
@@ -365,7 +365,7 @@ def test_equity_is_capital_plus_flows_plus_price_gains_less_the_costs_of_closing
             np.testing.assert_allclose(sum(played.rewards), total, rtol=1e-9, atol=1e-9)
             visited.append(len(held))
 
-    for_all(cases(), holds)
+    for_all(cases(), holds, examples=24)
     assert np.count_nonzero(visited) >= 5
 
 

@@ -14,21 +14,37 @@ from schemas.promotion import Gate, PromotionPolicy
 from schemas.trading import PRESETS, MarketRules
 
 NAMES = ["beats cash", "carry, not noise", "drawdown", "no liquidation", "enough trades", "out of sample"]
-GOOD: dict[str, Any] = dict(
-    return_pct=0.5, max_drawdown_pct=1.0, liquidations=0, trades=5,
-    split=ProfitSplit(funding=90.0, fees=-20.0, slippage=-10.0, closing_costs=-5.0, price=-5.0),
-)  # fmt: skip
+GOOD: dict[str, Any] = {
+    "return_pct": 0.5,
+    "max_drawdown_pct": 1.0,
+    "liquidations": 0,
+    "trades": 5,
+    "split": ProfitSplit(funding=90.0, fees=-20.0, slippage=-10.0, closing_costs=-5.0, price=-5.0),
+}
 
 
 def backtest(
     *, in_sample: bool | None = False, overlap: int | None = 0, policy: str = "agent", **changes: Any
 ) -> BacktestSummary:
-    facts = dict(preset="moderate", policy=policy, runs=1, final_nlv=10_050.0, hours=100) | GOOD | changes
+    facts = (
+        {"preset": "moderate", "policy": policy, "runs": 1, "final_nlv": 10_050.0, "hours": 100}
+        | GOOD
+        | changes
+    )
     return BacktestSummary(
-        version="v1", start=datetime(2025, 7, 8, tzinfo=UTC), end=datetime(2025, 7, 12, tzinfo=UTC), hours=100,
-        initial_capital=10_000.0, in_sample=in_sample, overlap_hours=overlap, seed=0, random_runs=0,
-        presets={"moderate": PRESETS["moderate"]}, rules=MarketRules(), results=(PolicyResult(**facts),),
-    )  # fmt: skip
+        version="v1",
+        start=datetime(2025, 7, 8, tzinfo=UTC),
+        end=datetime(2025, 7, 12, tzinfo=UTC),
+        hours=100,
+        initial_capital=10_000.0,
+        in_sample=in_sample,
+        overlap_hours=overlap,
+        seed=0,
+        random_runs=0,
+        presets={"moderate": PRESETS["moderate"]},
+        rules=MarketRules(),
+        results=(PolicyResult(**facts),),
+    )
 
 
 def judged(result: BacktestSummary, policy: PromotionPolicy | None = None) -> dict[str, Gate]:
@@ -49,23 +65,26 @@ def test_a_good_backtest_passes_every_gate_and_all_are_listed() -> None:
 @pytest.mark.parametrize(
     ("change", "broken"),
     [
-        (dict(return_pct=0.0), ["beats cash"]),
-        (dict(return_pct=-0.2), ["beats cash"]),
-        (dict(return_pct=1e-6), []),
-        (dict(split=ProfitSplit(funding=35.0, fees=-20.0, slippage=-10.0, closing_costs=-5.0)), ["carry, not noise"]),
-        (dict(split=ProfitSplit(funding=35.1, fees=-20.0, slippage=-10.0, closing_costs=-5.0)), []),
-        (dict(split=ProfitSplit(price=500.0, fees=-1.0)), ["carry, not noise"]),
-        (dict(max_drawdown_pct=10.0), []),
-        (dict(max_drawdown_pct=10.01), ["drawdown"]),
-        (dict(liquidations=1), ["no liquidation"]),
-        (dict(trades=2), ["enough trades"]),
-        (dict(trades=3), []),
-        (dict(in_sample=True, overlap=7), ["out of sample"]),
-        (dict(in_sample=False, overlap=7), ["out of sample"]),
-        (dict(in_sample=True, overlap=0), ["out of sample"]),
-        (dict(in_sample=None, overlap=None), ["out of sample"]),
+        ({"return_pct": 0.0}, ["beats cash"]),
+        ({"return_pct": -0.2}, ["beats cash"]),
+        ({"return_pct": 1e-6}, []),
+        (
+            {"split": ProfitSplit(funding=35.0, fees=-20.0, slippage=-10.0, closing_costs=-5.0)},
+            ["carry, not noise"],
+        ),
+        ({"split": ProfitSplit(funding=35.1, fees=-20.0, slippage=-10.0, closing_costs=-5.0)}, []),
+        ({"split": ProfitSplit(price=500.0, fees=-1.0)}, ["carry, not noise"]),
+        ({"max_drawdown_pct": 10.0}, []),
+        ({"max_drawdown_pct": 10.01}, ["drawdown"]),
+        ({"liquidations": 1}, ["no liquidation"]),
+        ({"trades": 2}, ["enough trades"]),
+        ({"trades": 3}, []),
+        ({"in_sample": True, "overlap": 7}, ["out of sample"]),
+        ({"in_sample": False, "overlap": 7}, ["out of sample"]),
+        ({"in_sample": True, "overlap": 0}, ["out of sample"]),
+        ({"in_sample": None, "overlap": None}, ["out of sample"]),
     ],
-)  # fmt: skip
+)
 def test_each_gate_fails_exactly_when_its_own_number_misses(
     change: dict[str, Any], broken: list[str]
 ) -> None:
@@ -145,8 +164,10 @@ def test_an_in_sample_window_never_promotes_however_good() -> None:
 def test_an_alias_moves_only_if_all_gates_hold_and_it_is_not_there_and_this_is_no_dry_run() -> None:
     gates = basic_gates(backtest(), "moderate", PromotionPolicy())
     assert conclude("v1", "challenger", "moderate", gates).moved
-    for there in (conclude("v1", "challenger", "moderate", gates, points_already=True),
-                  conclude("v1", "challenger", "moderate", gates, dry_run=True)):  # fmt: skip
+    for there in (
+        conclude("v1", "challenger", "moderate", gates, points_already=True),
+        conclude("v1", "challenger", "moderate", gates, dry_run=True),
+    ):
         assert there.promoted
         assert not there.moved
     assert not conclude("v1", "challenger", "moderate", []).promoted

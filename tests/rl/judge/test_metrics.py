@@ -64,7 +64,14 @@ def test_a_curve_that_does_not_move_has_no_sharpe_ratio() -> None:
 
 
 def test_the_parts_of_a_profit_add_up_to_it() -> None:
-    booked = dict(funding=90.0, price=12.0, fee=-20.0, slippage=-7.0, penalty=-3.0, liquidation=-11.0)
+    booked = {
+        "funding": 90.0,
+        "price": 12.0,
+        "fee": -20.0,
+        "slippage": -7.0,
+        "penalty": -3.0,
+        "liquidation": -11.0,
+    }
     split = profit_split(booked, unrealised=5.0, closing_costs=4.0)
     assert split.total == pytest.approx(sum(booked.values()) + 5.0 - 4.0)
     assert split.carry == pytest.approx(90.0 - 20.0 - 7.0 - 4.0)

@@ -17,30 +17,53 @@ def backtest(agent: float | None, greedy: float = 0.3, **changes: Any) -> Backte
     in_sample = changes.pop("in_sample", False)
     results = [
         PolicyResult(
-            preset="moderate", policy=name, runs=100 if name == "random" else 1, return_pct=value,
-            max_drawdown_pct=0.4, final_nlv=10_000 + 100 * value, hours=100, split=ProfitSplit(),
+            preset="moderate",
+            policy=name,
+            runs=100 if name == "random" else 1,
+            return_pct=value,
+            max_drawdown_pct=0.4,
+            final_nlv=10_000 + 100 * value,
+            hours=100,
+            split=ProfitSplit(),
             sharpe_note="insufficient evidence: 16 whole days, 30 are needed",
-            **(dict(trades=8, random_runs_beaten=97) | changes if name == "agent" else dict(trades=8)),
+            **({"trades": 8, "random_runs_beaten": 97} | changes if name == "agent" else {"trades": 8}),
         )
         for name, value in told.items()
-    ]  # fmt: skip
+    ]
     return BacktestSummary(
-        version="v1", start=datetime(2025, 7, 8, tzinfo=UTC), end=datetime(2025, 7, 12, tzinfo=UTC), hours=100,
-        initial_capital=10_000.0, in_sample=in_sample, overlap_hours=None if in_sample is None else 5 * in_sample,
-        seed=0, random_runs=100, presets={"moderate": PRESETS["moderate"]}, rules=MarketRules(), results=tuple(results),
-    )  # fmt: skip
+        version="v1",
+        start=datetime(2025, 7, 8, tzinfo=UTC),
+        end=datetime(2025, 7, 12, tzinfo=UTC),
+        hours=100,
+        initial_capital=10_000.0,
+        in_sample=in_sample,
+        overlap_hours=None if in_sample is None else 5 * in_sample,
+        seed=0,
+        random_runs=100,
+        presets={"moderate": PRESETS["moderate"]},
+        rules=MarketRules(),
+        results=tuple(results),
+    )
 
 
 @pytest.mark.parametrize(
     ("agent", "headline", "tone"),
     [
         (0.5, "Better than cash and greedy: the policy returned +0.50 % net of all costs.", "good"),
-        (0.3, "Better than cash but no better than greedy: the policy returned +0.30 % net of all costs.", "mixed"),
-        (0.1, "Better than cash but no better than greedy: the policy returned +0.10 % net of all costs.", "mixed"),
+        (
+            0.3,
+            "Better than cash but no better than greedy: the policy returned +0.30 % net of all costs.",
+            "mixed",
+        ),
+        (
+            0.1,
+            "Better than cash but no better than greedy: the policy returned +0.10 % net of all costs.",
+            "mixed",
+        ),
         (0.0, "No better than cash: the policy returned 0.00 % net of all costs.", "bad"),
         (-1.2, "No better than cash: the policy returned -1.20 % net of all costs.", "bad"),
     ],
-)  # fmt: skip
+)
 def test_the_headline_compares_with_cash_first_and_greedy_second(
     agent: float, headline: str, tone: str
 ) -> None:
@@ -85,5 +108,6 @@ def test_without_a_policy_only_baselines_are_told() -> None:
     said = verdict(backtest(None), "moderate")
     assert said.tone == "neutral"
     assert said.headline == (
-        "Baselines only: no policy was judged. Under moderate, greedy returned +0.30 % and random -7.00 % on average."
+        "Baselines only: no policy was judged. "
+        "Under moderate, greedy returned +0.30 % and random -7.00 % on average."
     )

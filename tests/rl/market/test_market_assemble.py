@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rl.market.assemble import assemble
-from rl.market.build import build_days
+from rl.market.build import build_days, build_hours
 from rl.market.facts import market_facts
+from rl.market.rows import history_rows, opportunity_rows
 from schemas.errors import ConfigError, DataError
 from schemas.trading import MarketRules
 from tests.rl.market.market_frames import at, offer, offers, random_history, random_offers, stamp, stamps
@@ -40,6 +41,15 @@ def test_the_market_lasts_from_the_first_offer_to_the_last():
     assert market.start_ms == at("10:00").timestamp() * 1000 and market.n_hours == 5
     assert market.from_history[0, 0]  # what came before the first offer is known
     assert market.settlements.start.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_hours_planned_beyond_the_last_offer_are_left_out():
+    rows = opportunity_rows(offers(offer("9:30"), offer("14:00")))
+    past = history_rows(stamps(*(stamp(f"{hour}:00", rate=1e-4, interval=1.0) for hour in range(9, 20))))
+    start_ms = int(at("9:00").timestamp() * 1000)
+    market = assemble([build_hours(rows, past, None, start_ms, 11)], MarketRules())
+    assert market.n_hours == 5 and market.hour_ms(4) == at("14:00").timestamp() * 1000
+    assert market.settlements.row.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_instruments_that_nobody_offers_are_left_out():

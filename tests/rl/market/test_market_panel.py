@@ -152,6 +152,12 @@ def test_a_rate_settled_off_the_boundary_is_an_event_of_the_hour_that_sees_it():
     assert s.row.tolist() == [2, 2] and s.start.tolist() == [0, 0, 0, 2, 2, 2]
 
 
+def test_an_event_less_than_a_millisecond_after_an_hour_stays_after_it():
+    rows = [offer(f"{hour}:00") for hour in range(3, 6)]
+    s = build(rows, [stamp("3:00"), stamp("4:00:00.000400", rate=0.001)]).settlements
+    assert s.row.tolist() == [2] and s.time_ms.tolist() == [int(at("4:00").timestamp() * 1000) + 1]
+
+
 def test_the_last_of_two_rates_settled_at_one_time_stands():
     rows = [offer("7:00"), offer("16:00")]
     past = [stamp("8:00", rate=0.001, price=5.0), stamp("8:00", rate=0.002, price=6.0)]

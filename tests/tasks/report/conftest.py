@@ -47,17 +47,33 @@ def _trades(rng: np.random.Generator, symbols: tuple[str, ...], leverage: float)
             opened, hours = int(rng.integers(0, HOURS - 60)), int(rng.integers(3, 160))
             hours = min(hours, HOURS - opened)
             notional = 2000.0 * leverage / 3 * rng.choice([1 / 3, 2 / 3, 1.0])
-            parts = dict(
-                price_pnl=rng.normal(0, 3.0), funding=notional * hours * 2.2e-5 * rng.uniform(-0.2, 1.6),
-                fees=-notional * 0.00095, slippage=-notional * 0.0004, liquidation=0.0, penalty=0.0,
-            )  # fmt: skip
+            parts = {
+                "price_pnl": rng.normal(0, 3.0),
+                "funding": notional * hours * 2.2e-5 * rng.uniform(-0.2, 1.6),
+                "fees": -notional * 0.00095,
+                "slippage": -notional * 0.0004,
+                "liquidation": 0.0,
+                "penalty": 0.0,
+            }
             rows.append(
-                {"policy": policy, "position_id": f"{policy}/{i}", "symbol": symbol, "long_venue": "binance",
-                 "short_venue": "hyperliquid", "opened": START + timedelta(hours=opened),
-                 "closed": START + timedelta(hours=opened + hours), "hours": hours,
-                 "reason": "end" if opened + hours == HOURS else "exit", "quantity": 1.0, "leverage": leverage,
-                 "notional": notional, **parts, "net_pnl": sum(parts.values()), "estimated_settlements": 0}
-            )  # fmt: skip
+                {
+                    "policy": policy,
+                    "position_id": f"{policy}/{i}",
+                    "symbol": symbol,
+                    "long_venue": "binance",
+                    "short_venue": "hyperliquid",
+                    "opened": START + timedelta(hours=opened),
+                    "closed": START + timedelta(hours=opened + hours),
+                    "hours": hours,
+                    "reason": "end" if opened + hours == HOURS else "exit",
+                    "quantity": 1.0,
+                    "leverage": leverage,
+                    "notional": notional,
+                    **parts,
+                    "net_pnl": sum(parts.values()),
+                    "estimated_settlements": 0,
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -82,9 +98,9 @@ def make_backtest(tmp_path: Path) -> Make:
         curves, trades, results = [], [], []
         for preset in presets:
             scale = PRESETS[preset].leverage / 3 if preset in PRESETS else 1.0
-            trades.append(
-                _trades(rng, symbols, 3 * scale).assign(preset=preset) if symbols else pd.DataFrame()
-            )
+            trades.append(_trades(rng, symbols or ("none",), 3 * scale).assign(preset=preset))
+            if not symbols:
+                trades[-1] = trades[-1].iloc[:0]
             told = {"greedy": greedy_pct * scale, "random": -14.0 * scale, "cash": 0.0}
             if agent_pct is not None:
                 told = {"agent": agent_pct * scale} | told
@@ -100,37 +116,69 @@ def make_backtest(tmp_path: Path) -> Make:
                     )
                 total = float(np.mean(ends)) / 100 * CAPITAL
                 split = ProfitSplit(
-                    funding=abs(total) * 1.9, price=total * 0.2, fees=-abs(total) * 0.6, slippage=-abs(total) * 0.25,
-                    unrealised=abs(total) * 0.05, closing_costs=-abs(total) * 0.1,
-                )  # fmt: skip
+                    funding=abs(total) * 1.9,
+                    price=total * 0.2,
+                    fees=-abs(total) * 0.6,
+                    slippage=-abs(total) * 0.25,
+                    unrealised=abs(total) * 0.05,
+                    closing_costs=-abs(total) * 0.1,
+                )
                 several = policy == "random"
                 results.append(
                     PolicyResult(
-                        preset=preset, policy=policy, runs=runs, return_pct=float(np.mean(ends)),
+                        preset=preset,
+                        policy=policy,
+                        runs=runs,
+                        return_pct=float(np.mean(ends)),
                         return_p5_pct=float(np.percentile(ends, 5)) if several else None,
                         return_p95_pct=float(np.percentile(ends, 95)) if several else None,
-                        max_drawdown_pct=0.31 * scale, final_nlv=CAPITAL + total,
-                        trades=0 if policy == "cash" else 118.4 if several else len(symbols), open_at_end=0 if several else 1,
-                        voids=2.0 if policy == "random" else 0, split=split, turnover=8.4, exposure=1.21, time_in_market=0.9,
-                        hours=HOURS, random_runs_beaten=8 if policy == "agent" else None, days=16,
+                        max_drawdown_pct=0.31 * scale,
+                        final_nlv=CAPITAL + total,
+                        trades=0 if policy == "cash" else 118.4 if several else len(symbols),
+                        open_at_end=0 if several else 1,
+                        voids=2.0 if policy == "random" else 0,
+                        split=split,
+                        turnover=8.4,
+                        exposure=1.21,
+                        time_in_market=0.9,
+                        hours=HOURS,
+                        random_runs_beaten=8 if policy == "agent" else None,
+                        days=16,
                         estimated_settlements=3.0,
                         sharpe_note="insufficient evidence: 16 whole days, 30 are needed",
                     )
-                )  # fmt: skip
+                )
         summary = BacktestSummary(
-            version=version, data_hash="6cefb810e32af614", start=START, end=START + timedelta(hours=HOURS), hours=HOURS,
-            initial_capital=CAPITAL, in_sample=in_sample, overlap_hours=None if in_sample is None else 120 * in_sample,
+            version=version,
+            data_hash="6cefb810e32af614",
+            start=START,
+            end=START + timedelta(hours=HOURS),
+            hours=HOURS,
+            initial_capital=CAPITAL,
+            in_sample=in_sample,
+            overlap_hours=None if in_sample is None else 120 * in_sample,
             trained_on=(
-                TrainedWindow(name="train", start=datetime(2025, 5, 1, tzinfo=UTC), end=datetime(2025, 6, 18, tzinfo=UTC)),
-                TrainedWindow(name="validation", start=datetime(2025, 6, 20, tzinfo=UTC), end=datetime(2025, 7, 5, tzinfo=UTC)),
+                TrainedWindow(
+                    name="train",
+                    start=datetime(2025, 5, 1, tzinfo=UTC),
+                    end=datetime(2025, 6, 18, tzinfo=UTC),
+                ),
+                TrainedWindow(
+                    name="validation",
+                    start=datetime(2025, 6, 20, tzinfo=UTC),
+                    end=datetime(2025, 7, 5, tzinfo=UTC),
+                ),
             ),
-            seed=0, random_runs=8, presets={name: PRESETS.get(name, PRESETS["moderate"]) for name in presets},
-            rules=rules or MarketRules(), results=tuple(results), versions={"python": "3.11.2", "torch": "2.13.0"},
-        )  # fmt: skip
+            seed=0,
+            random_runs=8,
+            presets={name: PRESETS.get(name, PRESETS["moderate"]) for name in presets},
+            rules=rules or MarketRules(),
+            results=tuple(results),
+            versions={"python": "3.11.2", "torch": "2.13.0"},
+        )
         (folder / "backtest.json").write_text(summary.model_dump_json())
         pd.concat(curves, ignore_index=True).to_parquet(folder / "equity.parquet")
-        columns = ["preset", "policy", "position_id", "symbol", "opened", "closed", "net_pnl", "reason"]
-        frame = pd.concat(trades, ignore_index=True) if symbols else pd.DataFrame(columns=columns)
+        frame = pd.concat(trades, ignore_index=True)
         frame.to_parquet(folder / "trades.parquet")
         return folder
 
