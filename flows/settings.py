@@ -1,4 +1,4 @@
-"""Prefect settings the pipeline needs; the package applies them before anything of it imports prefect.
+"""Settings the pipeline needs; the package applies them before anything of it imports prefect or torch.
 
 `prefect.toml` is read from the current folder only, so it cannot carry them. A value
 that is already in the environment wins, except that results are never persisted by Prefect:
@@ -20,6 +20,9 @@ DEFAULTS: Final[dict[str, str]] = {
     # Warnings of the store and its neighbours belong on the run's page.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "carryflow",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    # Torch's threads meet many times in each update. Waiting by spinning is a trifle faster on idle cores, and
+    # where another process holds one of them it made training eight times slower than waiting asleep.
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
 FORCED: Final[dict[str, str]] = {
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",

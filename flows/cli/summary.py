@@ -77,24 +77,26 @@ def print_results(summary: BacktestSummary, preset: str) -> None:
         for policy in _SHOWN:
             result = summary.result(name, policy)  # type: ignore[arg-type]
             if result is not None:
-                split = result.split
+                split, percent = result.split, 100.0 / summary.initial_capital
                 rows.append([
-                    name, _NAMES.get(policy, policy), result.return_pct, result.max_drawdown_pct,
-                    float(result.trades), split.funding, split.fees + split.slippage + split.closing_costs,
-                    split.price + split.unrealised, float(result.liquidations),
+                    name, _NAMES.get(policy, policy), result.return_pct, split.funding * percent,
+                    (split.fees + split.slippage + split.closing_costs + split.penalty) * percent,
+                    split.prices * percent, result.max_drawdown_pct, float(result.trades),
+                    float(result.liquidations),
                 ])  # fmt: skip
     header = [
         "preset",
         "policy",
         "return %",
-        "drawdown %",
-        "trades",
         "funding",
         "costs",
         "price",
+        "drawdown %",
+        "trades",
         "liquidated",
     ]
     print_table(header, rows)
+    print("\nFunding, costs and price, lost margins included, add up to the return.")
     said = verdict(summary, preset)
     print()
     for sentence in (f"{said.headline} ({preset})", *said.details):

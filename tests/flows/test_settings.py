@@ -1,8 +1,9 @@
-"""Prefect's settings are in place before prefect is, and its result store stays off."""
+"""Settings are in place before the libraries that read them, and Prefect's result store stays off."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -11,13 +12,16 @@ import pytest
 from flows import settings
 
 
-def test_importing_the_package_applies_the_settings_and_does_not_import_prefect() -> None:
+def test_importing_the_package_applies_the_settings_before_prefect_and_torch_are_imported() -> None:
     code = (
-        "import os, sys, json\nimport flows\nprint(json.dumps([dict(os.environ), 'prefect' in sys.modules]))"
+        "import os, sys, json\nimport flows\n"
+        "print(json.dumps([dict(os.environ), sorted({'prefect', 'torch'} & set(sys.modules))]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    clean = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean)
     environment, imported = json.loads(done.stdout)
     assert not imported
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
     assert environment["PREFECT_RESULTS_PERSIST_BY_DEFAULT"] == "false"
     assert environment["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] == "120"
 
@@ -26,7 +30,6 @@ def test_what_a_person_has_set_stays_except_for_result_persistence(monkeypatch: 
     monkeypatch.setenv("PREFECT_SERVER_LOGGING_LEVEL", "INFO")
     monkeypatch.setenv("PREFECT_RESULTS_PERSIST_BY_DEFAULT", "true")
     settings.apply()
-    import os
 
     assert os.environ["PREFECT_SERVER_LOGGING_LEVEL"] == "INFO"
     assert os.environ["PREFECT_RESULTS_PERSIST_BY_DEFAULT"] == "false"
