@@ -78,7 +78,8 @@ class AuditReport(BaseModel):
         for time in self.times:
             for finding in time.findings:
                 if finding.differences:
-                    return f"With {finding.kind} after {time.time:%Y-%m-%d %H:%M:%S.%f} UTC, " + (
-                        finding.differences[0]
+                    return (
+                        f"With {finding.kind} after {time.time:%Y-%m-%d %H:%M:%S.%f} UTC, "
+                        + (finding.differences[0])
                     )
         return None

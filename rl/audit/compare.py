@@ -6,7 +6,7 @@ names, so each number is looked up under its name. No number may depend on which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,6 +19,9 @@ from rl.audit.replay import LEGS, PAIRS, Trace
 from rl.market.arrays import I64, SLOT_FEATURES, Bool, MarketArrays
 from rl.market.scaler import Scaler
 from rl.sim.observe import OBSERVATION_NAMES
+
+Place = Callable[[tuple[int, ...]], str]
+"""Says in words which number stands at an index."""
 
 ABSENT: Final = -2  # a name that the other data set lacks; -1 is no name
 
@@ -110,6 +113,32 @@ def compare_builds(clean: Build, dirty: Build, last: int) -> Tally:
     return tally
 
 
+def compare_with_run(clean: Build, market: MarketArrays, scalers: Mapping[str, Scaler]) -> tuple[str, ...]:
+    """Compare what the audit builds of the rows with what a run has made of them.
+
+    Without this the audit would prove something of its own build, and nothing of the run's.
+
+    Args:
+        clean: Of the rows as they are.
+        market: The run's.
+        scalers: The run's, by where they come from.
+
+    Returns:
+        What differs, in words; empty where nothing does.
+    """
+    tally = Tally()
+    starts, hours = (clean.market.start_ms, market.start_ms), (clean.market.n_hours, market.n_hours)
+    if starts[0] != starts[1] or hours[0] != hours[1]:
+        spans = [f"{h} hours from {_time(s)} on" for s, h in zip(starts, hours, strict=True)]
+        tally.differences.append(f"features of the run: they cover {spans[1]}, their rows {spans[0]}")
+    else:
+        aligned = Alignment(clean.market, market, market.n_hours - 1)
+        tally.group("features of the run", compare_markets(aligned))
+    for name, scaler in scalers.items():
+        tally.group(name, compare_scalers(clean.scaler, scaler))
+    return tuple(tally.differences)
+
+
 def compare_markets(aligned: Alignment) -> Iterator[tuple[int, str | None]]:
     """Compare every array of two markets up to the last common row."""
     clean, dirty, rows = aligned.clean, aligned.dirty, slice(0, aligned.last + 1)
@@ -120,17 +149,14 @@ def compare_markets(aligned: Alignment) -> Iterator[tuple[int, str | None]]:
     ):
         for what in noun:
             a, b = getattr(clean, what)[rows][:, index[0]], getattr(dirty, what)[rows][:, index[1]]
-            yield _check(aligned, a, b, lambda at, w=what, i=index[0], n=names: f"{w} of {n[i[at[1]]]}")
+            yield _check(aligned, a, b, _of(what, index[0], names))
     slots = aligned.in_clean(dirty.slot_pair[rows], aligned.pair_to_clean)
     yield _check(
         aligned, clean.slot_pair[rows].astype(np.int64), slots,
         lambda at: f"the pair in opportunity slot {at[1] + 1}", name=aligned.pairs,
     )  # fmt: skip
     for what in _BY_SLOT:
-        yield _check(
-            aligned, getattr(clean, what)[rows], getattr(dirty, what)[rows],
-            lambda at, w=what: f"{SLOT_FEATURES[at[2]] if len(at) > 2 else w} of opportunity slot {at[1] + 1}",
-        )  # fmt: skip
+        yield _check(aligned, getattr(clean, what)[rows], getattr(dirty, what)[rows], _of_slot(what))
     yield _check(aligned, clean.gap[rows], dirty.gap[rows], lambda at: "whether there is a gap")
     yield from _compare_settlements(aligned)
 
@@ -159,7 +185,7 @@ def compare_traces(aligned: Alignment, first: int, clean: Trace, dirty: Trace) -
     def who(run: int) -> str:
         return "{} under {}".format(*clean.runs[run])
 
-    def check(a: NDArray, b: NDArray, place: Callable[[Any], str]) -> tuple[int, str | None]:
+    def check(a: NDArray, b: NDArray, place: Place) -> tuple[int, str | None]:
         return _check(aligned, a[:hours], b, lambda at: f"{place(at)} of {who(at[1])}", first=first)
 
     def table(a: dict[str, NDArray], b: dict[str, NDArray]) -> Iterator[tuple[int, str | None]]:
@@ -169,7 +195,7 @@ def compare_traces(aligned: Alignment, first: int, clean: Trace, dirty: Trace) -
                 other = aligned.in_clean(other, aligned.pair_to_clean)
             elif name in LEGS:
                 other = aligned.in_clean(other, aligned.leg_to_clean)
-            yield check(column, other, lambda at, n=name: n)
+            yield check(column, other, _constant(name))
 
     observed = check(
         clean.observation, dirty.observation, lambda at: f"number {at[2]} ({OBSERVATION_NAMES[at[2]]})"
@@ -236,7 +262,7 @@ def _compare_quotes(aligned: Alignment, clean: Build, dirty: Build) -> Iterator[
     ):
         yield _check(
             aligned, getattr(a, what)[rows][:, index[0]], getattr(b, what)[rows][:, index[1]],
-            lambda at, w=what, i=index[0], n=names: f"column {at[2]} of the simulator's {w}, {n[i[at[1]]]},",
+            _of(f"what the simulator reads in its {what}", index[0], names),
         )  # fmt: skip
     filled = (clean.market.slot_pair[rows] >= 0)[:, :, None]
     yield _check(
@@ -250,11 +276,25 @@ def _compare_quotes(aligned: Alignment, clean: Build, dirty: Build) -> Iterator[
     yield _check(aligned, a.hour_of_day[rows], b.hour_of_day[rows], lambda at: "the hour of the day")
 
 
+def _of(what: str, index: I64, names: Sequence[str]) -> Place:
+    """Name a number of (row, instrument or pair, ...)."""
+    return lambda at: f"{what} of {names[index[at[1]]]}"
+
+
+def _of_slot(what: str) -> Place:
+    """Name a number of (row, opportunity slot, feature)."""
+    return lambda at: f"{SLOT_FEATURES[at[2]] if len(at) > 2 else what} of opportunity slot {at[1] + 1}"
+
+
+def _constant(text: str) -> Place:
+    return lambda at: text
+
+
 def _check(
     aligned: Alignment,
     clean: NDArray,
     dirty: NDArray,
-    place: Callable[[Any], str],
+    place: Place,
     *,
     first: int = 0,
     name: Sequence[str] = (),

@@ -138,9 +138,7 @@ def arrives_after(frame: pd.DataFrame, table: TableName, after_us: int) -> NDArr
     return np.asarray(times > after_us)
 
 
-def _each(
-    tables: Tables, after_us: int, change: Callable[[pd.DataFrame, TableName], pd.DataFrame]
-) -> Tables:
+def _each(tables: Tables, after_us: int, change: Callable[[pd.DataFrame, TableName], pd.DataFrame]) -> Tables:
     """Replace the later rows of both tables by what a function makes of them; the order stays."""
 
     def replaced(frame: pd.DataFrame, table: TableName) -> pd.DataFrame:

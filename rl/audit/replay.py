@@ -138,7 +138,7 @@ def _books(sim: VectorSim) -> dict[str, NDArray]:
 
 
 def _chance(seed: int, first: int, last: int) -> Actor:
-    """Hold mostly, else take any valid action; the draws of an hour are the same however many hours follow."""
+    """Hold mostly, else take any valid action; an hour's draw does not depend on how many hours follow."""
     draws = np.random.default_rng([seed, first]).random((last + 1 - first, 2))
 
     def act(t: int, private: NDArray[np.float32], mask: Bool) -> I64:

@@ -2,10 +2,10 @@
 
 For each sampled time and each kind of garbage the whole way from clean rows to a decision is gone twice: with
 the rows as they are, and with every row that arrives after the time replaced. What an agent could know by
-then has to be the same to the last bit: the market, the scaler (fitted on train, whose hours are fixed), the
-simulator's quotes, all 275 observed numbers, masks, decisions, orders with their sizes, and the books, replayed
-from the beginning of the part that the time lies in. The quotes that an order of the last hour fills at come
-an hour later, and are garbage; so that fill is not made.
+then has to be the same to the last bit: the market, the scaler (fitted on train, whose hours are fixed), what
+the simulator reads, all 275 observed numbers, masks, decisions, orders with their sizes, and the books,
+replayed from the beginning of the part that the time lies in. The quotes that an order of the last hour fills
+at come an hour later, and are garbage; so that fill is not made.
 
 What a number is compared with is what the same code makes of other input, so the audit needs no second
 implementation, and does not say that a number is right: only that it does not come from the future.
@@ -100,7 +100,7 @@ def audit(
     clean = rebuild(functions, tables, splits.train, rules)
     sampled = sample_times(splits, times, seed)
     start_us = clean.market.start_ms * 1000
-    # A replay of the rows as they are serves every time of its part: its first hours are those of a shorter one.
+    # One replay of the rows as they are serves every time of its part: it begins as a shorter one does.
     replays: dict[Part, tuple[int, Trace]] = {}
     for part in PARTS:
         mine = [time.us for time in sampled if time.part == part]
