@@ -25,7 +25,7 @@ def data_to_model(
     dry_run: bool = False,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
 ) -> dict[str, Any]:
-    """Validate the data, build features, train a policy, backtest it on the sealed window, audit and judge it.
+    """Validate the data, build features, train a policy, backtest it on the sealed window, audit, judge.
 
     Steps whose inputs, parameters and code have not changed are found in the store.
 
