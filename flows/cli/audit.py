@@ -50,8 +50,11 @@ def audit(
     show_logs(progress)
     ui.set_terminal(progress)
     advanced = build_advanced(flags=common_flags(max_bad_fraction, history_bars_open_stamped))
-    found = audit_data(data, history, model, book=book, times=times, seed=seed, advanced=advanced)
-    progress.done()
+    try:
+        found = audit_data(data, history, model, book=book, times=times, seed=seed, advanced=advanced)
+    finally:
+        progress.done()
+        ui.set_terminal(None)
     report = AuditReport.model_validate_json((found.path / AUDIT).read_text(encoding="utf-8"))
     if as_json:
         print(report.model_dump_json(indent=2))

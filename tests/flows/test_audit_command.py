@@ -18,8 +18,9 @@ def audited_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def words(audited_root: Path, sample: Path) -> list[object]:
-    return ["audit", "--data", sample / "opportunities.csv", "--times", 2, "--artifacts", audited_root]
+def words(audited_root: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    monkeypatch.setenv("CARRYFLOW_ARTIFACTS", str(audited_root))
+    return ["audit", "--data", sample / "opportunities.csv", "--times", 2]
 
 
 def test_an_audit_that_passes_prints_a_table_and_ends_with_0(carryflow, words) -> None:
