@@ -1,19 +1,18 @@
 """Two builds or replays, number by number and by name: which one differs first, in words.
 
-Exact equality; two NaN are equal. Instruments and pairs stand at other places where one data set holds other
-names, so each number is looked up under its name. No number may depend on which other names there are.
+Exact equality; two NaN are equal. Numbers are looked up under their names, see `rl.audit.align`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rl.audit.align import ABSENT, Alignment, time_text
 from rl.audit.rebuild import Build
 from rl.audit.replay import LEGS, PAIRS, Trace
 from rl.market.arrays import I64, SLOT_FEATURES, Bool, MarketArrays
@@ -22,8 +21,6 @@ from rl.sim.observe import OBSERVATION_NAMES
 
 Place = Callable[[tuple[int, ...]], str]
 """Says in words which number stands at an index."""
-
-ABSENT: Final = -2  # a name that the other data set lacks; -1 is no name
 
 _BY_INSTRUMENT: Final = ("mark", "age", "low", "high", "rate", "interval", "from_history")
 _BY_PAIR: Final = ("half_spread", "depth", "trail24")
@@ -52,44 +49,6 @@ class Tally:
                 told = True
 
 
-class Alignment:
-    """Where the names of two markets stand in each other, and how far both go.
-
-    Attributes:
-        last: Last row that both markets have, at the most `last`.
-    """
-
-    def __init__(self, clean: MarketArrays, dirty: MarketArrays, last: int) -> None:
-        """Match names.
-
-        Args:
-            clean: The market of the rows as they are.
-            dirty: The same with garbage after some time; begins at the same hour.
-            last: The last row known by that time.
-        """
-        self.clean, self.dirty = clean, dirty
-        self.last = min(last, clean.n_hours - 1, dirty.n_hours - 1)
-        self.legs, self.pairs = _leg_names(clean), _pair_names(clean)
-        dirty_legs, dirty_pairs = _leg_names(dirty), _pair_names(dirty)
-        self.leg_to_clean = _places(dirty_legs, self.legs)
-        self.pair_to_clean = _places(dirty_pairs, self.pairs)
-        self.dirty_pairs = dirty_pairs
-        # Indices, in either market, of the names that both have; in the order of the clean one.
-        at, there = _places(self.legs, dirty_legs), _places(self.pairs, dirty_pairs)
-        self.common_legs = np.flatnonzero(at >= 0), at[at >= 0]
-        self.common_pairs = np.flatnonzero(there >= 0), there[there >= 0]
-
-    def in_clean(self, index: NDArray[Any], to_clean: I64) -> NDArray[np.int64]:
-        """Translate indices of the dirty market; -1 stays, a name the clean one lacks is ABSENT."""
-        return np.where(index >= 0, np.append(to_clean, ABSENT)[index.astype(np.int64)], index).astype(
-            np.int64
-        )
-
-    def hour(self, row: int) -> str:
-        """Name a row of the grid."""
-        return _time(self.clean.hour_ms(row))
-
-
 def compare_builds(clean: Build, dirty: Build, last: int) -> Tally:
     """Compare everything that two builds know up to a row.
 
@@ -103,7 +62,7 @@ def compare_builds(clean: Build, dirty: Build, last: int) -> Tally:
     """
     tally = Tally()
     if clean.market.start_ms != dirty.market.start_ms:
-        starts = _time(clean.market.start_ms), _time(dirty.market.start_ms)
+        starts = time_text(clean.market.start_ms), time_text(dirty.market.start_ms)
         tally.differences.append(f"market: its first hour is {starts[1]} instead of {starts[0]}")
         return tally
     aligned = Alignment(clean.market, dirty.market, last)
@@ -129,7 +88,7 @@ def compare_with_run(clean: Build, market: MarketArrays, scalers: Mapping[str, S
     tally = Tally()
     starts, hours = (clean.market.start_ms, market.start_ms), (clean.market.n_hours, market.n_hours)
     if starts[0] != starts[1] or hours[0] != hours[1]:
-        spans = [f"{h} hours from {_time(s)} on" for s, h in zip(starts, hours, strict=True)]
+        spans = [f"{h} hours from {time_text(s)} on" for s, h in zip(starts, hours, strict=True)]
         tally.differences.append(f"features of the run: they cover {spans[1]}, their rows {spans[0]}")
     else:
         aligned = Alignment(clean.market, market, market.n_hours - 1)
@@ -245,7 +204,7 @@ def _compare_settlements(aligned: Alignment) -> Iterator[tuple[int, str | None]]
         event, name = min(found)
         leg = aligned.legs[int(a["instrument"][event])]
         told = _change(a[name][event], b[name][event])
-        yield count, f"{name} of the funding of {leg} at {_time(int(a['time_ms'][event]))} {told}"
+        yield count, f"{name} of the funding of {leg} at {time_text(int(a['time_ms'][event]))} {told}"
     elif len(a["row"]) != len(b["row"]):
         yield count, f"there are {len(b['row'])} funding events up to it instead of {len(a['row'])}"
     else:
@@ -330,24 +289,3 @@ def _change(clean: Any, dirty: Any) -> str:
         return str(value) if isinstance(value, str | bool | np.bool_) else f"{value:.17g}"
 
     return f"was {text(clean)} and became {text(dirty)}"
-
-
-def _time(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _leg_names(market: MarketArrays) -> list[str]:
-    return [f"{symbol} at {venue}" for symbol, venue in zip(market.symbols, market.venues, strict=True)]
-
-
-def _pair_names(market: MarketArrays) -> list[str]:
-    return [
-        f"{market.symbols[a]} long at {market.venues[a]} and short at {market.venues[b]}"
-        for a, b in zip(market.pair_long, market.pair_short, strict=True)
-    ]
-
-
-def _places(names: Sequence[str], among: Sequence[str]) -> I64:
-    """Return where each name stands among others; ABSENT where it does not."""
-    index = {name: i for i, name in enumerate(among)}
-    return np.array([index.get(name, ABSENT) for name in names], dtype=np.int64)

@@ -20,7 +20,8 @@ from typing import Final
 
 import numpy as np
 
-from rl.audit.compare import Alignment, compare_builds, compare_traces
+from rl.audit.align import Alignment
+from rl.audit.compare import compare_builds, compare_traces
 from rl.audit.garbage import HOUR_US, KINDS, Garbage, Tables
 from rl.audit.rebuild import Build, Pipeline, rebuild
 from rl.audit.replay import Decider, Trace, replay
