@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.steps import BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, TRAIN
+from flows.steps import AUDIT, BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, TRAIN
 from schemas.params import Advanced
 from schemas.trading import PresetName
 from tasks.step import call
@@ -25,7 +25,7 @@ def data_to_model(
     dry_run: bool = False,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
 ) -> dict[str, Any]:
-    """Validate the data, build features, train one policy, backtest it on the sealed window, and judge it.
+    """Validate the data, build features, train a policy, backtest it on the sealed window, audit, judge.
 
     Steps whose inputs, parameters and code have not changed are found in the store.
 
@@ -34,7 +34,7 @@ def data_to_model(
         history: Market history, a file or folder; empty takes the one in the data folder, if any.
         book: The book whose registry and aliases are concerned; generated and real data never share one.
         preset: The risk profile that validation and the gates look at.
-        seed: Seed of weights, episodes and minibatches.
+        seed: Seed of weights, episodes and minibatches, and of the audit's times.
         num_episodes: Episodes to train for, all environments together.
         time_budget: Seconds after which training stops and publishes what it has; 0 is no limit.
         dry_run: Do all but move the alias.
@@ -63,13 +63,24 @@ def data_to_model(
         resume_from=advanced.resume_from,
     )
     tested = call(BACKTEST, features, model, rules=advanced.rules, book=book, purpose="promotion")
-    judged = call(JUDGE, tested, preset=preset, policy=advanced.gates, dataset=dataset)
+    audited = call(
+        AUDIT,
+        dataset,
+        features,
+        model,
+        rules=advanced.rules,
+        book=book,
+        times=advanced.audit_times,
+        seed=seed,
+    )
+    judged = call(JUDGE, tested, preset=preset, policy=advanced.gates, audited=audited, dataset=dataset)
     decision = call(PROMOTE, model, tested, judged, book=book, preset=preset, dry_run=dry_run)
     return {
         "dataset": str(dataset),
         "features": str(features),
         "model": str(model),
         "backtest": str(tested),
+        "audit": str(audited),
         "judgement": str(judged),
         "decision": decision.model_dump(mode="json"),
     }

@@ -20,8 +20,8 @@ DEFAULTS: Final[dict[str, str]] = {
     # Warnings of the store and its neighbours belong on the run's page.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "carryflow",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    # Torch's threads meet many times in each update. Waiting by spinning is a trifle faster on idle cores, and
-    # where another process holds one of them it made training eight times slower than waiting asleep.
+    # Torch's threads meet many times in each update. Waiting by spinning is a trifle faster on idle cores;
+    # where another process holds one of them, it made training eight times slower than waiting asleep.
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 FORCED: Final[dict[str, str]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tasks import show
+from tasks.audit import audit
 from tasks.backtest import backtest
 from tasks.features import features
 from tasks.ingest import ingest
@@ -15,5 +16,6 @@ INGEST = as_task(ingest, name="ingest", show=show.quality)
 FEATURES = as_task(features, name="features")
 TRAIN = as_task(train, name="train", show=show.training)
 BACKTEST = as_task(backtest, name="backtest", show=show.backtest)
+AUDIT = as_task(audit, name="audit", show=show.audit)
 JUDGE = as_task(judge, name="judge", show=show.judgement)
 PROMOTE = uncached_task(promote, name="promote")

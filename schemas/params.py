@@ -6,11 +6,15 @@ No field is a union, so that every field has one input of one kind: what is "off
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.promotion import PromotionPolicy
 from schemas.trading import MarketRules
 from schemas.training import Recipe, TrainingConfig
+
+AUDIT_TIMES: Final = 10
 
 
 class Advanced(BaseModel):
@@ -31,6 +35,11 @@ class Advanced(BaseModel):
     )
     gates: PromotionPolicy = Field(
         default_factory=PromotionPolicy, description="What a version must show to be promoted."
+    )
+    audit_times: int = Field(
+        AUDIT_TIMES,
+        ge=2,
+        description="Times of validation and test after which the causality audit puts garbage.",
     )
     device: str = Field(
         "cpu", description="Torch device of the training; not part of what makes a run the same."

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from schemas.audit import AUDIT, AuditReport
 from schemas.backtest import BacktestSummary
 from schemas.manifest import Ref
 from schemas.promotion import PromotionPolicy
@@ -21,7 +22,13 @@ STEP = "judgement"
 
 
 def judge(
-    tested: Ref, *, preset: str, policy: PromotionPolicy, dataset: Ref | None = None, title: str = "Backtest"
+    tested: Ref,
+    *,
+    preset: str,
+    policy: PromotionPolicy,
+    audited: Ref | None = None,
+    dataset: Ref | None = None,
+    title: str = "Backtest",
 ) -> Cached:
     """Apply the basic gates to a backtest and write its report.
 
@@ -29,6 +36,7 @@ def judge(
         tested: What `backtest` made.
         preset: The risk profile that is judged; the others are shown.
         policy: The thresholds.
+        audited: The causality audit of the same policy on the same data; without one its gate does not hold.
         dataset: Whose quality the report tells, if any.
         title: Of the report.
     """
@@ -36,9 +44,11 @@ def judge(
     inputs = {"backtest": content_hash(store.manifest(tested))}
     if dataset is not None:
         inputs["dataset"] = content_hash(store.manifest(dataset))
+    if audited is not None:
+        inputs["audit"] = content_hash(store.manifest(audited))
 
     def compute(folder: Path) -> Mapping[str, Any]:
-        return _judge(store, tested, dataset, folder, preset, policy, title)
+        return _judge(store, tested, audited, dataset, folder, preset, policy, title)
 
     return run_cached(
         store,
@@ -53,6 +63,7 @@ def judge(
 def _judge(
     store: Store,
     tested: Ref,
+    audited: Ref | None,
     dataset: Ref | None,
     folder: Path,
     preset: str,
@@ -65,7 +76,10 @@ def _judge(
     ui.say("Judging, and writing the report", transient=True)
     source = store.local(tested)
     summary = BacktestSummary.model_validate_json((source / "backtest.json").read_text(encoding="utf-8"))
-    gates = basic_gates(summary, preset, policy)
+    audit = None
+    if audited is not None:
+        audit = AuditReport.model_validate_json((store.local(audited) / AUDIT).read_text(encoding="utf-8"))
+    gates = basic_gates(summary, preset, policy, audit)
     (folder / "gates.json").write_text(
         json.dumps([gate.model_dump(mode="json") for gate in gates], indent=1) + "\n", encoding="utf-8"
     )
@@ -73,6 +87,8 @@ def _judge(
     if not all_hold(gates):  # that needs no look at the registry
         decision = conclude(summary.version or "this policy", "challenger", preset, gates)
     lineage = [Lineage("Backtest", str(tested))]
+    if audited is not None:
+        lineage.append(Lineage("Audit", str(audited)))
     if dataset is not None:
         lineage.append(Lineage("Data set", str(dataset)))
     if summary.version:

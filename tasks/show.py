@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from schemas.audit import AUDIT, AuditReport
 from schemas.backtest import BacktestSummary, PolicyResult
 from schemas.checkpoint import TRAINING, TrainingResult
 from schemas.promotion import PromotionDecision
@@ -46,6 +47,25 @@ def training(model: Cached) -> None:
 def backtest(tested: Cached) -> None:
     """Show a backtest's numbers; its pictures come with the judgement."""
     ui.markdown("backtest", backtest_markdown(read_backtest(tested)), "Every policy under every preset")
+
+
+def audit(audited: Cached) -> None:
+    """Show what a causality audit compared, and the first number that comes from the future, if any."""
+    report = AuditReport.model_validate_json((audited.path / AUDIT).read_text(encoding="utf-8"))
+    rows = [
+        [f"{time.time:%Y-%m-%d %H:%M:%S}", time.part, f.kind, f.compared, *(f.differences[:1] or ("same",))]
+        for time in report.times
+        for f in time.findings
+    ]  # fmt: skip
+    said = report.first_difference
+    text = "\n\n".join(
+        [
+            f"# Causality audit: {'passed' if report.holds else 'FAILED'}",
+            said or "Garbage after each of these times changed nothing that was known by then.",
+            ui.table(["time (UTC)", "part", "garbage after it", "numbers compared", "found"], rows),
+        ]
+    )
+    ui.markdown("audit", text, "Whether anything depends on what comes later")
 
 
 def judgement(judged: Cached) -> None:

@@ -1,7 +1,8 @@
 """`carryflow`: the command line, and what it answers to mistakes and signals.
 
 Exit codes: 0 done (a policy that is not promoted is a result, not an error), 1 a defect of the
-program, 2 a mistake a person can mend, 130 Ctrl-C, 143 SIGTERM.
+program (a leak that `audit` finds is one), or NOT READY of `status`, 2 a mistake a person can mend,
+130 Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 
 import typer
 
-from flows.cli import data, evaluate, registry, status, train
+from flows.cli import audit, data, evaluate, registry, status, train
 from flows.cli.signals import Terminated, watch_signals
 from flows.cli.terminal import print_error
 
@@ -26,6 +27,7 @@ app.command("run")(train.run)
 app.command("train")(train.train)
 app.command("backtest")(evaluate.backtest)
 app.command("predict")(evaluate.predict)
+app.command("audit")(audit.audit)
 app.command("sample-data")(data.sample_data)
 app.command("validate")(data.validate)
 app.add_typer(registry.app, name="registry")

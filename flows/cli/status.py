@@ -32,8 +32,11 @@ def status(
     progress = Progress()
     show_logs(progress)
     ui.set_terminal(progress)
-    report = measure(data, history, book=book)
-    progress.done()
+    try:
+        report = measure(data, history, book=book)
+    finally:
+        progress.done()
+        ui.set_terminal(None)
     if as_json:
         print(report.model_dump_json(indent=2))
     else:

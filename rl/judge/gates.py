@@ -1,7 +1,7 @@
 """The basic gates: what a version must show on the sealed window before an alias may point at it.
 
-Each gate is a pure function of the backtest; none looks at the registry, and every gate is
-returned whether it holds or not. A number that is missing or not finite fails its gate.
+Each gate is a pure function of the backtest or of the causality audit; none looks at the registry, and
+every gate is returned whether it holds or not. A number that is missing or not finite fails its gate.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from schemas.audit import AuditReport
 from schemas.backtest import BacktestSummary, PolicyResult
 from schemas.promotion import Alias, Gate, PromotionDecision, PromotionPolicy
 
@@ -114,13 +115,37 @@ def out_of_sample(backtest: BacktestSummary) -> Gate:
     return Gate(name=name, value=hours, threshold=0, verdict="fail", reason=reason)
 
 
-def basic_gates(backtest: BacktestSummary, preset: str, policy: PromotionPolicy) -> list[Gate]:
+def audited(audit: AuditReport | None, backtest: BacktestSummary) -> Gate:
+    """A causality audit of this version on this data found nothing that depends on what comes later."""
+    value: float | None = None
+    holds = False
+    if audit is None:
+        reason = "There is no causality audit, so nothing shows that the result does not look ahead."
+    elif (audit.version, audit.data_hash) != (backtest.version, backtest.data_hash):
+        reason = "The causality audit is of another version or of other data than the backtest."
+    elif not audit.times:
+        reason = "The causality audit looked at no time."
+    else:
+        value, holds = float(audit.leaking), audit.holds
+        times = counted(len(audit.times), "time")
+        if holds:
+            reason = f"Garbage after {times} of validation and test changed nothing that was known by then."
+        else:
+            many = f"{audit.leaking:g} of {times}" if audit.leaking else "the features of the run"
+            reason = f"The causality audit failed at {many}: {(audit.first_difference or '').rstrip('.')}."
+    return Gate(name="audit", value=value, threshold=0, verdict="pass" if holds else "fail", reason=reason)
+
+
+def basic_gates(
+    backtest: BacktestSummary, preset: str, policy: PromotionPolicy, audit: AuditReport | None
+) -> list[Gate]:
     """Apply every basic gate to the agent's result under one preset.
 
     Args:
         backtest: The backtest of the sealed window.
         preset: The risk profile that is judged; the others are shown only.
         policy: The thresholds.
+        audit: The causality audit of the same version on the same data; without one its gate does not hold.
 
     Returns:
         All gates, in the order they are read; one failed gate where the backtest holds no such result.
@@ -136,6 +161,7 @@ def basic_gates(backtest: BacktestSummary, preset: str, policy: PromotionPolicy)
         no_liquidation(agent, policy),
         enough_trades(agent, policy),
         out_of_sample(backtest),
+        audited(audit, backtest),
     ]
 
 

@@ -7,14 +7,37 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rl.market.arrays import F64
+from rl.market.arrays import F64, SLOT_FEATURES
 from rl.sim import quotes as Q
 from rl.sim.books import FillCost, fill_cost, sum_slots
 from rl.sim.margin import SIDE, liquidation_distance
 from rl.sim.state import CLOSED, SimState
-from schemas.trading import N_POSITION_FEATURES, N_POSITION_SLOTS, N_PRIVATE, MarketRules
+from schemas.trading import (
+    N_OPPORTUNITY_SLOTS,
+    N_POSITION_FEATURES,
+    N_POSITION_SLOTS,
+    N_PRIVATE,
+    MarketRules,
+)
 
 TINY = 1e-9
+
+CONFIG_NAMES = ("leverage", "utilization", "max_positions", "stop_loss", "liquidation_buffer")
+PORTFOLIO_NAMES = (
+    "nlv", "free_cash", "margin", "positions", "mean_closed_pnl", "drawdown", "max_drawdown", "hour_of_8",
+    "nearest_liquidation", "gross_notional",
+)  # fmt: skip
+POSITION_NAMES = (
+    "is_active", "net_pnl", "hours_held", "net_funding", "net_rate_8h", "spread", "trail24", "notional",
+    "funding_due", "long_pnl", "short_pnl", "liquidation_distance",
+)  # fmt: skip
+# What each of the 275 numbers is, for people.
+OBSERVATION_NAMES = (
+    *CONFIG_NAMES,
+    *PORTFOLIO_NAMES,
+    *(f"{name} of position slot {i + 1}" for i in range(N_POSITION_SLOTS) for name in POSITION_NAMES),
+    *(f"{name} of opportunity slot {i + 1}" for i in range(N_OPPORTUNITY_SLOTS) for name in SLOT_FEATURES),
+)
 
 
 @dataclass(frozen=True)

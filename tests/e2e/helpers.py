@@ -38,6 +38,7 @@ TINY: dict[str, Any] = {
     "threads": 1,
 }
 TINY_FLAGS = [word for name, value in TINY.items() for word in ("--set", f"training.{name}={value}")]
+AUDIT_FLAGS = ["--set", "audit_times=2"]
 EPISODES = 8
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -135,5 +136,6 @@ def run_words(sample: Path, *more: str) -> list[str]:
         "--num-episodes",
         str(EPISODES),
         *TINY_FLAGS,
+        *AUDIT_FLAGS,
         *more,
     ]

@@ -17,7 +17,7 @@ from tests.e2e.helpers import PROJECT, Api, Done, Run, run_words
 
 pytestmark = pytest.mark.prefect
 
-STEPS = ("ingest", "features", "train", "backtest", "judge")
+STEPS = ("ingest", "features", "train", "backtest", "audit", "judge")
 EMPTY = """
 import time
 began = time.monotonic()
@@ -28,7 +28,7 @@ from prefect import flow, task
 def nothing(): pass
 @flow
 def empty():
-    for _ in range(6):
+    for _ in range(7):
         nothing()
 empty()
 """
@@ -37,7 +37,7 @@ empty()
 def test_one_command_ends_with_a_verdict_a_table_and_a_report(finished_root: tuple[Path, Done]) -> None:
     root, done = finished_root
     assert done.verdict
-    for word in ("preset", "moderate", "greedy", "random", "cash", "out of sample", "Report: "):
+    for word in ("preset", "moderate", "greedy", "random", "cash", "out of sample", "audit", "Report: "):
         assert word in done.out
     report = next(line for line in done.out.splitlines() if line.startswith("Report: "))
     page = Path(report.removeprefix("Report: "))
@@ -76,7 +76,9 @@ def test_an_identical_run_finds_everything_and_promotion_looks_again(
     assert again.heavy == []  # nothing is computed, so nothing that computes is imported
     assert {path: path.stat().st_mtime_ns for path in (root / "store").rglob("*") if path.is_file()} == before
     assert len(Ledger(root, "sample").read()) == 2
-    assert server.artifact_keys() == {"data-quality", "training", "backtest", "report", "promotion"}
+    assert server.artifact_keys() == {
+        "data-quality", "training", "backtest", "audit", "report", "promotion",
+    }  # fmt: skip
 
 
 def test_an_identical_run_costs_little_more_than_an_empty_flow(
@@ -114,6 +116,7 @@ def test_a_training_parameter_trains_again_and_keeps_the_features(
         pytest.param("features", "scaler.json", "altered", marks=pytest.mark.slow),
         ("train", "best_model.safetensors", "altered"),
         pytest.param("backtest", "equity.parquet", "altered", marks=pytest.mark.slow),
+        pytest.param("audit", "audit.json", "altered", marks=pytest.mark.slow),
         ("judgement", "gates.json", "deleted"),
     ],
 )

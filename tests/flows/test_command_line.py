@@ -18,6 +18,7 @@ COMMANDS = [
     ["train"],
     ["backtest"],
     ["predict"],
+    ["audit"],
     ["sample-data"],
     ["validate"],
     ["registry"],

@@ -22,8 +22,8 @@ def test_funding_costs_and_price_of_each_line_add_up_to_its_return(
         max_drawdown_pct=0.5, final_nlv=20_000 + parts.total, trades=4, liquidations=1, hours=100,
     )  # fmt: skip
     summary = BacktestSummary(
-        version="v1", start=datetime(2025, 7, 8, tzinfo=UTC), end=datetime(2025, 7, 12, tzinfo=UTC), hours=100,
-        initial_capital=20_000.0, in_sample=True, overlap_hours=7, seed=0, random_runs=0,
+        version="v1", start=datetime(2025, 7, 8, tzinfo=UTC), end=datetime(2025, 7, 12, tzinfo=UTC),
+        hours=100, initial_capital=20_000.0, in_sample=True, overlap_hours=7, seed=0, random_runs=0,
         presets={"moderate": PRESETS["moderate"]}, rules=MarketRules(), results=(result,),
     )  # fmt: skip
     print_results(summary, "moderate")

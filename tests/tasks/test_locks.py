@@ -50,9 +50,11 @@ def test_a_lock_dies_with_its_process(tmp_path, start, wait_for):
 def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path, start, wait_for):
     lock, ready = tmp_path / "a.lock", tmp_path / "ready"
     script = HOLDER.replace("    Path(sys", "    import os\n    child = os.fork()\n    Path(sys", 1)
-    script = script.replace(".touch()", ".write_text(str(child)) if child else None", 1)
+    script = script.replace(".touch()", ".write_text(f'{child}\\n') if child else None", 1)
     holder = start(script, lock, ready)
     wait_for(ready)
+    while not ready.read_text().endswith("\n"):  # there, and not yet written
+        time.sleep(0.005)
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     child = int(ready.read_text())

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from rl.judge.gates import all_hold, basic_gates, conclude
+from schemas.audit import AuditedTime, AuditReport, GarbageFinding
 from schemas.backtest import BacktestSummary, PolicyResult, ProfitSplit
 from schemas.promotion import Gate, PromotionPolicy
 from schemas.trading import PRESETS, MarketRules
 
-NAMES = ["beats cash", "carry, not noise", "drawdown", "no liquidation", "enough trades", "out of sample"]
+NAMES = [
+    "beats cash", "carry, not noise", "drawdown", "no liquidation", "enough trades", "out of sample", "audit",
+]  # fmt: skip
 GOOD: dict[str, Any] = {
     "return_pct": 0.5,
     "max_drawdown_pct": 1.0,
@@ -47,8 +50,29 @@ def backtest(
     )
 
 
+def audit(*differences: str, times: int = 2, version: str = "v1", **more: Any) -> AuditReport:
+    """An audit that found these differences at the first of its times."""
+    hour = datetime(2025, 7, 9, 16, tzinfo=UTC)
+    looked = tuple(
+        AuditedTime(
+            time=hour,
+            part="test",
+            findings=(
+                GarbageFinding(
+                    kind="no rows", last_hour=hour, compared=9, differences=differences if i == 0 else ()
+                ),
+            ),
+        )
+        for i in range(times)
+    )
+    return AuditReport(
+        version=version, with_history=True, seed=0, presets=("moderate",), deciders=("agent",), times=looked,
+        **more,
+    )  # fmt: skip
+
+
 def judged(result: BacktestSummary, policy: PromotionPolicy | None = None) -> dict[str, Gate]:
-    return {gate.name: gate for gate in basic_gates(result, "moderate", policy or PromotionPolicy())}
+    return {gate.name: gate for gate in basic_gates(result, "moderate", policy or PromotionPolicy(), audit())}
 
 
 def failed(result: BacktestSummary, policy: PromotionPolicy | None = None) -> list[str]:
@@ -124,9 +148,37 @@ def test_the_cost_of_closing_what_is_open_counts_as_paid() -> None:
 
 
 def test_without_a_policy_under_the_judged_preset_nothing_can_be_promoted() -> None:
-    gates = basic_gates(backtest(policy="greedy"), "moderate", PromotionPolicy())
+    gates = basic_gates(backtest(policy="greedy"), "moderate", PromotionPolicy(), audit())
     assert [gate.verdict for gate in gates] == ["fail"]
     assert not all_hold([])
+
+
+@pytest.mark.parametrize(
+    ("found", "value", "words"),
+    [
+        (None, None, "no causality audit"),
+        (audit("market: mark was 1 and became 2"), 1.0, "1 of 2 times: With no rows after 2025-07-09"),
+        (audit(version="v2"), None, "another version"),
+        (audit(data_hash="other"), None, "other data"),
+        (audit(times=0), None, "no time"),
+        (audit(pipeline=("scaler of the policy: it differs",)), 0.0, "scaler of the policy"),
+    ],
+    ids=["missing", "a leak", "another version", "other data", "nothing looked at", "other features"],
+)  # fmt: skip
+def test_without_an_audit_that_passed_nothing_is_promoted(
+    found: AuditReport | None, value: float | None, words: str
+) -> None:
+    gates = basic_gates(backtest(), "moderate", PromotionPolicy(), found)
+    [bad] = [gate for gate in gates if gate.verdict == "fail"]
+    assert (bad.name, bad.value, bad.threshold) == ("audit", value, 0)
+    assert words in bad.reason and bad.reason.endswith(".")
+    assert not conclude("v1", "challenger", "moderate", gates).promoted
+
+
+def test_an_audit_that_passed_holds_and_says_how_often_it_looked() -> None:
+    gate = judged(backtest())["audit"]
+    assert (gate.verdict, gate.value) == ("pass", 0)
+    assert "2 times" in gate.reason
 
 
 def test_reasons_are_sentences_with_their_numbers() -> None:
@@ -143,7 +195,7 @@ def test_reasons_are_sentences_with_their_numbers() -> None:
 
 def test_a_failed_decision_says_why_and_moves_nothing() -> None:
     gates = basic_gates(
-        backtest(return_pct=0.0, trades=0, in_sample=True, overlap=3), "moderate", PromotionPolicy()
+        backtest(return_pct=0.0, trades=0, in_sample=True, overlap=3), "moderate", PromotionPolicy(), audit()
     )
     decision = conclude("v1", "challenger", "moderate", gates)
     assert not decision.promoted
@@ -157,12 +209,14 @@ def test_a_failed_decision_says_why_and_moves_nothing() -> None:
 
 
 def test_an_in_sample_window_never_promotes_however_good() -> None:
-    gates = basic_gates(backtest(return_pct=50.0, in_sample=True, overlap=1), "moderate", PromotionPolicy())
+    gates = basic_gates(
+        backtest(return_pct=50.0, in_sample=True, overlap=1), "moderate", PromotionPolicy(), audit()
+    )
     assert not conclude("v1", "challenger", "moderate", gates).promoted
 
 
 def test_an_alias_moves_only_if_all_gates_hold_and_it_is_not_there_and_this_is_no_dry_run() -> None:
-    gates = basic_gates(backtest(), "moderate", PromotionPolicy())
+    gates = basic_gates(backtest(), "moderate", PromotionPolicy(), audit())
     assert conclude("v1", "challenger", "moderate", gates).moved
     for there in (
         conclude("v1", "challenger", "moderate", gates, points_already=True),

@@ -1,0 +1,1 @@
+"""The causality audit: garbage in place of the future must change nothing that is known by now."""
