@@ -29,7 +29,9 @@ class TradingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    leverage: float = Field(3.0, ge=1.0, le=MAX_LEVERAGE, description="Notional of a leg over its isolated margin.")
+    leverage: float = Field(
+        3.0, ge=1.0, le=MAX_LEVERAGE, description="Notional of a leg over its isolated margin."
+    )
     target_utilization: float = Field(
         0.6, ge=0.0, le=1.0, description="Share of equity locked as margin when full."
     )

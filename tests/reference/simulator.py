@@ -244,6 +244,8 @@ class Episode:
         price = self.market.mark[row][instrument]
         assert price is not None
         m, c = self._tier(instrument, quantity * price)
+        if m > self.rules.tiers[instrument][0][1]:
+            self.count["legs_in_a_higher_tier"] += 1
         return Leg(name, side, instrument, price, quantity * price / self.profile.leverage, m, c)
 
     def _tier(self, instrument: int, notional: Decimal) -> tuple[Decimal, Decimal]:
@@ -325,6 +327,8 @@ class Episode:
                 continue
             for leg, struck in zip(position.legs, hit, strict=True):
                 if struck:
+                    if leg.maintenance_amount > 0:
+                        self.count["legs_liquidated_in_a_higher_tier"] += 1
                     self._book(self.t, position, leg, "liquidation", -max(leg.margin, ZERO))
             if all(hit):
                 self.count["both_legs"] += 1
