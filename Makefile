@@ -16,7 +16,7 @@ TEST_ENV := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL
 API_URL := $(if $(PREFECT_API_URL),$(PREFECT_API_URL),http://127.0.0.1:$(PORT)/api)
 OFFLINE := DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help run test test-slow lint format setup sample server deploy worker clean
+.PHONY: help run test test-slow bench lint format setup sample server deploy worker clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
@@ -31,6 +31,11 @@ test: $(STAMP)  ## Set up and run the tests: in parallel, then those that need a
 
 test-slow: $(STAMP)  ## Run the long learning and equivalence tests.
 	$(TEST_ENV) $(BIN)/python -m pytest -q -m "slow"
+
+bench: $(STAMP)  ## Run every benchmark; those on real data want CARRYFLOW_REAL_DATA.
+	@for path in benchmarks/[a-z]*.py; do \
+		name=$$(basename $$path .py); echo "== $$name"; $(TEST_ENV) $(BIN)/python -m benchmarks.$$name || exit 1; \
+	done
 
 lint: $(STAMP)  ## Lint, format, types, import contracts.
 	$(BIN)/ruff check .

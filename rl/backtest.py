@@ -20,9 +20,9 @@ from rl.market.scaler import Scaler
 from rl.policy import MarketCode, Policy
 from rl.replay import Actor, Group, Replay, replay
 from rl.sim.state import BUFFER_EXITS, INVALID, KINDS, LIQUIDATIONS, STALE_EXITS, STOP_EXITS, VOIDS
-from schemas.backtest import BacktestSummary, PolicyResult, TrainedWindow
+from schemas.backtest import BacktestSummary, PolicyName, PolicyResult, TrainedWindow
 from schemas.errors import DataError
-from schemas.trading import MarketRules, TradingConfig
+from schemas.trading import FUNDING_BOUNDARIES, FundingBoundary, MarketRules, TradingConfig
 
 LIBRARIES = ("numpy", "pandas", "pyarrow", "torch")
 
@@ -160,6 +160,7 @@ def run_backtest(
             groups.append(Group(name, "random", config, random_runs, chance))
         groups.append(Group(name, "cash", config, 1, cash_actor()))
     told = replay(market, window, rules, groups, on_progress=on_progress)
+    by_boundary = _by_boundary(market, window, rules, told)
     overlap: int | None = 0
     if candidate is not None:
         spans = None if trained_on is None else [(_ms(w.start), _ms(w.end)) for w in trained_on]
@@ -178,7 +179,10 @@ def run_backtest(
         random_runs=random_runs,
         presets=dict(presets),
         rules=rules,
-        results=tuple(_result(told, group, rules.initial_capital) for group in groups),
+        results=tuple(
+            _result(told, group, rules.initial_capital, by_boundary.get((group.preset, group.policy), {}))
+            for group in groups
+        ),
         versions={"python": platform.python_version()} | {name: installed(name) for name in LIBRARIES},
     )
     _write(out_dir, "equity.parquet", lambda path: _parquet(told.equity(), path))
@@ -197,7 +201,29 @@ def run_backtest(
     return summary
 
 
-def _result(told: Replay, group: Group, initial: float) -> PolicyResult:
+def _by_boundary(
+    market: MarketArrays, window: tuple[int, int], rules: MarketRules, told: Replay
+) -> dict[tuple[str, PolicyName], dict[FundingBoundary, float]]:
+    """Return what the judged policies return under either boundary of funding, percent.
+
+    The rule not chosen needs a second replay, of these policies alone: what they see of their funding
+    differs, so they may decide otherwise.
+    """
+    judged = [group for group in told.groups if group.policy in ("agent", "greedy")]
+    returns: dict[tuple[str, PolicyName], dict[FundingBoundary, float]] = {}
+    for boundary in FUNDING_BOUNDARIES:
+        other = rules.model_copy(update={"funding_boundary": boundary})
+        run = told if boundary == rules.funding_boundary else replay(market, window, other, judged)
+        for group in judged:
+            nlv = run.curves.nlv[:, run.rows(group).start]
+            own = returns.setdefault((group.preset, group.policy), {})
+            own[boundary] = return_pct(nlv, rules.initial_capital)
+    return returns
+
+
+def _result(
+    told: Replay, group: Group, initial: float, by_boundary: dict[FundingBoundary, float]
+) -> PolicyResult:
     """Sum up one policy under one preset; means over its runs."""
     own, state, curves = told.rows(group), told.state, told.curves
     returns = np.array([return_pct(curves.nlv[:, i], initial) for i in range(own.start, own.stop)])
@@ -224,6 +250,7 @@ def _result(told: Replay, group: Group, initial: float) -> PolicyResult:
         return_pct=float(returns.mean()),
         return_p5_pct=float(np.percentile(returns, 5)) if several else None,
         return_p95_pct=float(np.percentile(returns, 95)) if several else None,
+        return_pct_by_boundary=by_boundary,
         max_drawdown_pct=float(100.0 * state.max_drawdown[own].mean()),
         final_nlv=float(curves.nlv[-1, own].mean()),
         trades=float(state.serials[own].mean()),

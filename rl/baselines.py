@@ -19,7 +19,10 @@ POSITIONS_AT: Final = 15  # 5 config and 10 portfolio numbers come first in the 
 TRAIL_24H: Final = 6  # of the 12 numbers of a position slot
 PERIODS_72H: Final = 9  # 8-hour periods in 72 hours
 
+PERIODS_A_YEAR: Final = 1095  # 8-hour periods; APR columns are profit columns times this
+
 _PROFIT_24H: Final = SLOT_FEATURES.index("profit_24h_proj")
+_PROFIT_3D: Final = SLOT_FEATURES.index("profit_3d_proj")
 _ROUND_TRIP: Final = SLOT_FEATURES.index("round_trip_cost_percent")
 
 
@@ -67,11 +70,37 @@ def greedy(slot_raw: F64, private: np.ndarray, mask: Bool) -> I64:
     Returns:
         (N,) actions.
     """
-    n = len(mask)
     profit = slot_raw[..., _PROFIT_24H]
     pays = profit * PERIODS_72H > slot_raw[..., _ROUND_TRIP]  # a null on either side does not pay
-    may_enter = mask[:, ENTER_LARGE : ENTER_LARGE + N_OPPORTUNITY_SLOTS] & pays
-    enter = np.argmax(np.where(may_enter, profit, -np.inf), axis=1)
+    return _leave_or_enter(profit, pays, private, mask)
+
+
+def hold_until_flip(slot_raw: F64, private: np.ndarray, mask: Bool, entry_apr: float) -> I64:
+    """Carry what has paid for three days until it no longer pays.
+
+    Enters, large, the valid slot with the highest 3-day APR above `entry_apr`, unless its 24 h APR is below
+    0 already. Leaves a position whose pair's 24 h net rate is below 0, the worst first. Leaving goes before
+    entering; ties go to the lowest slot.
+
+    Args:
+        slot_raw: (N, 10, 20) unscaled opportunity features, NaN is null; (10, 20) where one hour serves all.
+        private: (N, 75) config, portfolio and position part of the observation.
+        mask: (N, 36) valid actions.
+        entry_apr: Percent a year.
+
+    Returns:
+        (N,) actions.
+    """
+    profit = slot_raw[..., _PROFIT_3D]
+    wanted = (profit * PERIODS_A_YEAR > entry_apr) & (slot_raw[..., _PROFIT_24H] >= 0.0)
+    return _leave_or_enter(profit, wanted, private, mask)
+
+
+def _leave_or_enter(rank: F64, wanted: Bool, private: np.ndarray, mask: Bool) -> I64:
+    """Leave the pair with the lowest 24 h net rate below 0; else enter the wanted slot of highest rank."""
+    n = len(mask)
+    may_enter = mask[:, ENTER_LARGE : ENTER_LARGE + N_OPPORTUNITY_SLOTS] & wanted
+    enter = np.argmax(np.where(may_enter, rank, -np.inf), axis=1)
     action = np.where(may_enter.any(axis=1), ENTER_LARGE + enter, HOLD)
 
     positions = private[:, POSITIONS_AT:].reshape(n, N_POSITION_SLOTS, N_POSITION_FEATURES)

@@ -116,6 +116,8 @@ def _placed(sim: VectorSim, market: MarketArrays, rules: MarketRules, portfolio:
         for leg, margin in enumerate((holding.long_margin, holding.short_margin)):
             by_leverage = holding.quantity * entry[leg] / state.leverage
             state.margin[:, slot, leg] = by_leverage if margin is None else margin
+        rate, amount = sim.quotes.margins.of_legs(np.array(legs), holding.quantity * entry)
+        state.maintenance[:, slot], state.maintenance_amount[:, slot] = rate, amount
         state.mark[:, slot] = market.mark[market.n_hours - 1, legs]
     state.serials[:] = len(portfolio.positions)
     state.balance[:] = portfolio.balance if portfolio.balance is not None else capital + booked

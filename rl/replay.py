@@ -14,8 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rl.judge.metrics import drawdown
-from rl.market.arrays import F64, HOUR_MS, I64, Bool, MarketArrays
+from rl.market.arrays import F64, HOUR_MS, I64, Bool, MarketArrays, Settlements
 from rl.sim.env import VectorSim
+from rl.sim.quotes import booked_settlements
 from rl.sim.record import Recorder
 from rl.sim.state import FEE, ConfigArrays, SimState
 from schemas.backtest import PolicyName
@@ -130,13 +131,13 @@ class Replay:
 class _Tally(Recorder):
     """Records the flows and trades of some runs, and counts settlements and turnover of all."""
 
-    def __init__(self, market: MarketArrays, follow: Bool) -> None:
+    def __init__(self, market: MarketArrays, rules: MarketRules, follow: Bool) -> None:
         super().__init__(market, follow)
         n = len(follow)
         self.estimated = np.zeros(n, np.int64)
         self.off_boundary = np.zeros(n, np.int64)
         self.traded = np.zeros(n, np.float64)
-        events = market.settlements
+        events = booked_settlements(market, rules)
         shape = (market.n_hours, max(market.n_instruments, 1))
         self._estimated_at, self._off_at = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         np.add.at(self._estimated_at, (events.row, events.instrument), events.estimated)
@@ -149,8 +150,8 @@ class _Tally(Recorder):
         if kind == FEE:  # every fill has exactly one fee per leg
             np.add.at(self.traded, env, state.quantity[env, slot] * price)
 
-    def funding(self, state: SimState, held: Bool) -> None:
-        super().funding(state, held)
+    def funding(self, state: SimState, held: Bool, events: Settlements) -> None:
+        super().funding(state, held, events)
         at = (state.t[:, None, None], state.leg)
         self.estimated += (self._estimated_at[at] * held[:, :, None]).sum(axis=(1, 2))
         self.off_boundary += (self._off_at[at] * held[:, :, None]).sum(axis=(1, 2))
@@ -182,7 +183,7 @@ def replay(
     n = int(edges[-1])
     follow = np.zeros(n, np.bool_)
     follow[edges[:-1]] = True
-    tally = _Tally(market, follow)
+    tally = _Tally(market, rules, follow)
     # The actors look at the market themselves, so the simulator's own market observation stays empty.
     unseen = np.zeros((market.n_hours, N_OPPORTUNITY_SLOTS, N_SLOT_FEATURES), np.float32)
     sim = VectorSim(market, unseen, rules, n, recorder=tally)

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.trading import MarketRules, TradingConfig
+from schemas.trading import FundingBoundary, MarketRules, TradingConfig
 
 PolicyName = Literal["agent", "greedy", "random", "cash"]
 POLICIES: Final[tuple[PolicyName, ...]] = ("agent", "greedy", "random", "cash")
@@ -72,6 +72,9 @@ class PolicyResult(BaseModel):
     return_pct: float = Field(description="Change of NLV over the initial capital, percent.")
     return_p5_pct: float | None = Field(None, description="5th percentile over the runs of `random`.")
     return_p95_pct: float | None = Field(None, description="95th percentile over the runs of `random`.")
+    return_pct_by_boundary: dict[FundingBoundary, float] = Field(
+        {}, description="Return under either rule for settlements on a fill; of `agent` and `greedy`."
+    )
     max_drawdown_pct: float = Field(description="Largest hourly drawdown from the running peak, percent.")
     final_nlv: float
     trades: float = Field(description="Positions opened, those still open at the end included.")

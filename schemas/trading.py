@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from itertools import pairwise
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 N_ACTIONS: Final = 36
 N_OPPORTUNITY_SLOTS: Final = 10
@@ -16,7 +17,11 @@ OBSERVATION_SIZE: Final = 275
 SIZE_NAMES: Final = ("small", "medium", "large")
 SIZE_FRACTIONS: Final = (1.0 / 3.0, 2.0 / 3.0, 1.0)
 
+MAX_LEVERAGE: Final = 10.0
+
 PresetName = Literal["conservative", "moderate", "aggressive"]
+FundingBoundary = Literal["close", "open"]
+FUNDING_BOUNDARIES: Final[tuple[FundingBoundary, ...]] = ("close", "open")
 
 
 class TradingConfig(BaseModel):
@@ -24,7 +29,9 @@ class TradingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    leverage: float = Field(3.0, ge=1.0, le=10.0, description="Notional of a leg over its isolated margin.")
+    leverage: float = Field(
+        3.0, ge=1.0, le=MAX_LEVERAGE, description="Notional of a leg over its isolated margin."
+    )
     target_utilization: float = Field(
         0.6, ge=0.0, le=1.0, description="Share of equity locked as margin when full."
     )
@@ -48,6 +55,49 @@ PRESETS: Final[dict[PresetName, TradingConfig]] = {
         leverage=5.0, target_utilization=0.75, max_positions=5, stop_loss=-0.03, liquidation_buffer=0.10
     ),
 }
+
+
+class MarginTier(BaseModel):
+    """One row of a venue's table of maintenance margins."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    above: float = Field(
+        ge=0, allow_inf_nan=False, description="Notional above which the row applies; 0 in the first."
+    )
+    rate: float = Field(
+        ge=0,
+        # At the highest leverage a position would otherwise open beneath its maintenance margin.
+        lt=1.0 / MAX_LEVERAGE,
+        description="Maintenance margin rate m, a fraction of notional.",
+    )
+
+
+def _ordered(tiers: tuple[MarginTier, ...]) -> tuple[MarginTier, ...]:
+    if not tiers or tiers[0].above != 0:
+        raise ValueError("the first row of a margin table applies above 0")
+    for low, high in pairwise(tiers):
+        if not (low.above < high.above and low.rate <= high.rate):
+            raise ValueError("the rows of a margin table rise in notional, and do not fall in rate")
+    return tiers
+
+
+MarginTable = Annotated[tuple[MarginTier, ...], AfterValidator(_ordered)]
+
+
+def maintenance_amounts(tiers: tuple[MarginTier, ...]) -> tuple[float, ...]:
+    """Return c of each row: what keeps the maintenance margin m x notional - c free of jumps.
+
+    As exchanges publish it ("maintenance amount"): c = 0 in the first row, and each next one adds its
+    lower end x the rise of the rate. Source: Binance, "Leverage and Margin of USD-M Futures".
+
+    Args:
+        tiers: A table; quote currency.
+    """
+    amounts = [0.0]
+    for low, high in pairwise(tiers):
+        amounts.append(amounts[-1] + high.above * (high.rate - low.rate))
+    return tuple(amounts)
 
 
 class MarketRules(BaseModel):
@@ -79,8 +129,18 @@ class MarketRules(BaseModel):
     )
     slippage: bool = Field(True, description="Charge half the bid-ask spread and impact at each fill.")
     impact_k: float = Field(0.0, ge=0, description="Impact: notional x k x notional / depth; 0 is none.")
-    maintenance_margin: float = Field(0.005, ge=0, lt=1, description="Maintenance margin over notional.")
-    maintenance_amount: float = Field(0.0, ge=0, description="Maintenance amount deducted, quote currency.")
+    margin_tiers: dict[str, MarginTable] = Field(
+        default={}, description="Maintenance margins by venue, a row per tier of a leg's entry notional."
+    )
+    default_margin_tiers: MarginTable = Field(
+        default=(MarginTier(above=0.0, rate=0.005),),
+        description="Maintenance margins of venues not in the table.",
+    )
+    funding_boundary: FundingBoundary = Field(
+        "close",
+        description="Who is charged a settlement that falls exactly on a fill: the position that closes, "
+        "(t_open, t_close], or the one that opens, [t_open, t_close).",
+    )
     max_quote_age_hours: float = Field(
         3.0, gt=0, description="A held leg with an older quote is stale and closed."
     )
@@ -102,3 +162,7 @@ class MarketRules(BaseModel):
     def minimum(self, venue: str) -> float:
         """Return the smallest notional a leg may have at a venue, quote currency."""
         return self.min_notional.get(venue, self.default_min_notional)
+
+    def tiers(self, venue: str) -> tuple[MarginTier, ...]:
+        """Return the table of maintenance margins of a venue."""
+        return self.margin_tiers.get(venue, self.default_margin_tiers)

@@ -29,6 +29,7 @@ def backtest(
     stop_loss_threshold: o.StopLoss = None,
     liquidation_buffer: o.Buffer = None,
     initial_capital: o.Capital = None,
+    funding_boundary: o.FundingBoundary = None,
     random_runs: Annotated[int, typer.Option(min=0, help="Runs of the random baseline.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random baseline.")] = 0,
     max_bad_fraction: o.MaxBad = None,
@@ -57,7 +58,12 @@ def backtest(
     }
     custom = any(value is not None for value in profile.values())
     flags = {
-        **common_flags(max_bad_fraction, history_bars_open_stamped, capital=initial_capital),
+        **common_flags(
+            max_bad_fraction,
+            history_bars_open_stamped,
+            capital=initial_capital,
+            boundary=funding_boundary,
+        ),
         **profile,
     }
     run_backtest(
@@ -87,6 +93,7 @@ def predict(
         help="JSON file with what is held; without it, nothing is assumed to be held.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     initial_capital: o.Capital = None,
+    funding_boundary: o.FundingBoundary = None,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
     artifacts: o.Artifacts = None,
@@ -103,7 +110,12 @@ def predict(
     progress = Progress()
     show_logs(progress)
     advanced = build_advanced(
-        flags=common_flags(max_bad_fraction, history_bars_open_stamped, capital=initial_capital)
+        flags=common_flags(
+            max_bad_fraction,
+            history_bars_open_stamped,
+            capital=initial_capital,
+            boundary=funding_boundary,
+        )
     )
     prediction = compute(
         model, data, history, book=book, preset=preset.value, portfolio=portfolio, advanced=advanced

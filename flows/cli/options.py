@@ -29,6 +29,13 @@ class PresetOrAll(StrEnum):
     aggressive = "aggressive"
 
 
+class Boundary(StrEnum):
+    """Which end of the holding time a settlement exactly on a fill belongs to."""
+
+    close = "close"
+    open = "open"
+
+
 class Window(StrEnum):
     """Which part of the data."""
 
@@ -155,6 +162,14 @@ Buffer = Annotated[
 Capital = Annotated[
     float | None,
     typer.Option("--initial-capital", help="Equity at the start, quote currency (default 10000)."),
+]
+FundingBoundary = Annotated[
+    Boundary | None,
+    typer.Option(
+        "--funding-boundary",
+        help="Who is charged a settlement exactly on a fill: close, the position that closes, "
+        "(t_open, t_close]; open, the one that opens, [t_open, t_close) (default close).",
+    ),
 ]
 Model = Annotated[
     str,

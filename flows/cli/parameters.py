@@ -52,7 +52,8 @@ def refused(error: Any) -> ConfigError:
     if first["type"] == "extra_forbidden":
         return ConfigError("there is no such parameter.", name, "See `carryflow train --help`.")
     value = "" if isinstance(first["input"], dict) else f" (it is {first['input']!r})"
-    return ConfigError(f"{first['msg']}{value}.", name)
+    said = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{said}{value}.", name)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -18,7 +18,11 @@ def use_artifacts(root: Path | None) -> None:
 
 
 def common_flags(
-    max_bad: float | None, open_stamped: bool, device: str | None = None, capital: float | None = None
+    max_bad: float | None,
+    open_stamped: bool,
+    device: str | None = None,
+    capital: float | None = None,
+    boundary: o.Boundary | None = None,
 ) -> dict[str, Any]:
     """Return the flags that several commands put into `advanced`, by path."""
     return {
@@ -26,6 +30,7 @@ def common_flags(
         "history_bars_open_stamped": open_stamped or None,
         "device": device,
         "rules.initial_capital": capital,
+        "rules.funding_boundary": None if boundary is None else boundary.value,
     }
 
 
@@ -41,6 +46,7 @@ def run(
     time_budget: o.TimeBudget = 0.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do all but move the alias.")] = False,
     device: o.Device = None,
+    funding_boundary: o.FundingBoundary = None,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
     set_: o.Set = None,
@@ -56,7 +62,7 @@ def run(
     from flows.launch import run_data_to_model
 
     use_artifacts(artifacts)
-    flags = common_flags(max_bad_fraction, history_bars_open_stamped, device)
+    flags = common_flags(max_bad_fraction, history_bars_open_stamped, device, boundary=funding_boundary)
     run_data_to_model(
         data=data,
         history=history,
@@ -105,6 +111,7 @@ def train(
     stop_loss_threshold: o.StopLoss = None,
     liquidation_buffer: o.Buffer = None,
     initial_capital: o.Capital = None,
+    funding_boundary: o.FundingBoundary = None,
     device: o.Device = None,
     seed: o.Seed = 0,
     checkpoint_dir: Annotated[Path, typer.Option(
@@ -134,7 +141,9 @@ def train(
     if sample_random_config is None and any(value is not None for value in profile.values()):
         sample_random_config = False
     flags = {
-        **common_flags(max_bad_fraction, history_bars_open_stamped, device, initial_capital),
+        **common_flags(
+            max_bad_fraction, history_bars_open_stamped, device, initial_capital, funding_boundary
+        ),
         **profile,
         "training.sample_random_config": sample_random_config,
         "training.eval_every": eval_every,

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rl.market.arrays import F64, I64, Bool
+from rl.market.arrays import F64, I64, Bool, Settlements
 from rl.sim import quotes as Q
 from rl.sim.margin import SIDE, TOLERANCE, liquidation_price
 from rl.sim.state import (
@@ -47,8 +47,8 @@ class FlowRecorder(Protocol):
         """Flows of one kind on one leg (0 long, 1 short) of the given positions."""
         ...
 
-    def funding(self, state: SimState, held: Bool) -> None:
-        """The settlements of the hour that ends at state.t, for held positions, before they are booked."""
+    def funding(self, state: SimState, held: Bool, events: Settlements) -> None:
+        """The settlements booked in row state.t, for held positions, before they are booked."""
         ...
 
     def opened(self, env: I64, slot: I64, state: SimState) -> None:
@@ -153,7 +153,7 @@ class Books:
             block: (N, 5, 2, 10) Quotes.legs of their legs at the hour's end.
         """
         if self.recorder is not None:
-            self.recorder.funding(state, held)
+            self.recorder.funding(state, held, self.quotes.settlements)
         pay, earn = np.empty_like(state.margin), np.empty_like(state.margin)
         pay[:, :, 0], pay[:, :, 1] = block[:, :, 0, Q.PAY_LONG], block[:, :, 1, Q.PAY_SHORT]
         earn[:, :, 0], earn[:, :, 1] = block[:, :, 0, Q.EARN_LONG], block[:, :, 1, Q.EARN_SHORT]
@@ -178,8 +178,8 @@ class Books:
             quantity,
             state.entry,
             SIDE,
-            self.rules.maintenance_margin,
-            self.rules.maintenance_amount,
+            state.maintenance,
+            state.maintenance_amount,
         )
         mark = block[:, :, :, Q.MARK]
         low = np.minimum(mark[:, :, 0], block[:, :, 0, Q.LOW])
@@ -234,6 +234,8 @@ class Books:
         state.entry[env, slot] = price
         state.mark[env, slot] = price
         state.margin[env, slot] = quantity[:, None] * price / state.leverage[env][:, None]
+        tier = self.quotes.margins.of_legs(legs, quantity[:, None] * price)
+        state.maintenance[env, slot], state.maintenance_amount[env, slot] = tier
         state.flows[env, slot] = 0.0
         state.costs[env, slot] = cost.total
         if self.recorder is not None:
@@ -286,6 +288,8 @@ class Books:
         state.active[env, slot] = False
         state.quantity[env, slot] = 0.0
         state.margin[env, slot] = 0.0
+        state.maintenance[env, slot] = 0.0
+        state.maintenance_amount[env, slot] = 0.0
         state.leg[env, slot] = 0
         state.pair[env, slot] = 0
         state.entry[env, slot] = 1.0

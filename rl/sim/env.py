@@ -205,7 +205,7 @@ class VectorSim:
     def _revalue(self) -> None:
         """Recompute what depends on the books: valuation, free cash, held instruments; forget the mask."""
         s = self.state
-        self._val = value(s, self.quotes, self.rules, self.books.impact_k)
+        self._val = value(s, self.quotes, self.books.impact_k)
         self._free = free_cash(s)
         self._held[:] = False
         env, slot = np.nonzero(s.active)

@@ -159,8 +159,10 @@ class CarryVectorEnv(VectorEnv):
             final = np.concatenate(
                 [out.final_private, self.sim.slots[out.final_t].reshape(self.num_envs, -1)], axis=1
             )
-            info["final_obs"] = np.array(
-                [final[i] if done[i] else None for i in range(self.num_envs)], object
-            )
+            # Filled one by one: numpy would merge equally long rows into a table of Python numbers.
+            last = np.full(self.num_envs, None, object)
+            for i in np.nonzero(done)[0]:
+                last[i] = final[i]
+            info["final_obs"] = last
             info["_final_obs"] = done
         return self.sim.observe(), out.reward, out.terminated, out.truncated, info

@@ -12,13 +12,7 @@ from rl.sim import quotes as Q
 from rl.sim.books import FillCost, fill_cost, sum_slots
 from rl.sim.margin import SIDE, liquidation_distance
 from rl.sim.state import CLOSED, SimState
-from schemas.trading import (
-    N_OPPORTUNITY_SLOTS,
-    N_POSITION_FEATURES,
-    N_POSITION_SLOTS,
-    N_PRIVATE,
-    MarketRules,
-)
+from schemas.trading import N_OPPORTUNITY_SLOTS, N_POSITION_FEATURES, N_POSITION_SLOTS, N_PRIVATE
 
 TINY = 1e-9
 
@@ -63,7 +57,7 @@ class Valuation:
     distance: F64
 
 
-def value(state: SimState, quotes: Q.Quotes, rules: MarketRules, impact_k: float) -> Valuation:
+def value(state: SimState, quotes: Q.Quotes, impact_k: float) -> Valuation:
     """Mark open positions at state.mark and price their closing."""
     active = state.active
     row = state.t[:, None]
@@ -85,7 +79,7 @@ def value(state: SimState, quotes: Q.Quotes, rules: MarketRules, impact_k: float
     q = np.where(active, quantity, 1.0)[:, :, None]
     legs = liquidation_distance(
         state.margin, q, state.entry, state.mark, SIDE, state.leverage[:, None, None],
-        rules.maintenance_margin, rules.maintenance_amount,
+        state.maintenance, state.maintenance_amount,
     )  # fmt: skip
     return Valuation(
         block=block,

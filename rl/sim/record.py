@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rl.market.arrays import F64, HOUR_MS, I64, Bool, MarketArrays
+from rl.market.arrays import F64, HOUR_MS, I64, Bool, MarketArrays, Settlements
 from rl.sim.state import FUNDING, KINDS, PRICE, SimState
 
 SIDES = ("long", "short")
@@ -37,7 +37,7 @@ class Recorder:
     """Follows the episodes it is asked to; the others cost nothing.
 
     Args:
-        market: The market, for names, times and settlements.
+        market: The market, for names and times.
         follow: (N,) which episodes' flows and trades are kept; equity is kept for all.
     """
 
@@ -60,9 +60,8 @@ class Recorder:
             time_ms = self.market.hour_ms(int(state.t[e]))
             self._add(kind, e, s, leg, state, time_ms, float(price[i]), float(rate[i]), float(amount[i]))
 
-    def funding(self, state: SimState, held: Bool) -> None:
-        """Every settlement of a held leg in the hour that ends at state.t, also those of amount 0."""
-        events = self.market.settlements
+    def funding(self, state: SimState, held: Bool, events: Settlements) -> None:
+        """Every settlement of a held leg in the hour that is booked at state.t, also those of amount 0."""
         for env, slot in zip(*np.nonzero(held & self.follow[:, None]), strict=True):
             row = int(state.t[env])
             span = slice(int(events.start[row]), int(events.start[row + 1]))

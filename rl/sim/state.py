@@ -90,6 +90,8 @@ class SimState:
         leg: (N, 5, 2) instrument of each leg.
         entry: (N, 5, 2) fill quotes.
         margin: (N, 5, 2) isolated margin left.
+        maintenance: (N, 5, 2) maintenance margin rate m of the leg's tier, fixed at entry.
+        maintenance_amount: (N, 5, 2) its maintenance amount c.
         mark: (N, 5, 2) last quotes.
     """
 
@@ -115,6 +117,8 @@ class SimState:
     leg: I64
     entry: F64
     margin: F64
+    maintenance: F64
+    maintenance_amount: F64
     mark: F64
     order_kind: I64
     order_pair: I64
@@ -147,7 +151,8 @@ class SimState:
             booked=f(len(KINDS)), counts=i(len(COUNTERS)), serials=i(),
             active=np.zeros((n, p), np.bool_), pair=i(p), serial=i(p), opened=i(p),
             quantity=f(p), flows=f(p), costs=f(p),
-            leg=i(p, 2), entry=one(p, 2), margin=f(p, 2), mark=one(p, 2),
+            leg=i(p, 2), entry=one(p, 2), margin=f(p, 2), maintenance=f(p, 2), maintenance_amount=f(p, 2),
+            mark=one(p, 2),
             order_kind=i(), order_pair=i(), order_slot=i(), order_serial=i(), order_quantity=f(),
             leverage=one(), utilization=f(), max_positions=i(), stop_loss=f(), buffer=f(),
         )  # fmt: skip

@@ -111,7 +111,7 @@ def test_every_training_flag_reaches_the_recipe(monkeypatch, carryflow) -> None:
         "--n-epochs": 2, "--entropy-coef": 0.01, "--value-coef": 0.7, "--episode-length-days": 1.5,
         "--stop-loss-threshold": -0.05, "--liquidation-buffer": 0.2, "--initial-capital": 500,
         "--device": "cpu", "--seed": 7, "--checkpoint-dir": "here", "--resume-from": "a.safetensors",
-        "--history-path": "h.csv", "--set": "gates.min_trades=9",
+        "--history-path": "h.csv", "--set": "gates.min_trades=9", "--funding-boundary": "open",
     }  # fmt: skip
     words = [str(word) for pair in flags.items() for word in pair]
     assert carryflow("train", "--data", "x.csv", *words).code == 0
@@ -124,6 +124,7 @@ def test_every_training_flag_reaches_the_recipe(monkeypatch, carryflow) -> None:
     assert advanced.training.trading.stop_loss == -0.05
     assert advanced.training.trading.liquidation_buffer == 0.2
     assert advanced.rules.initial_capital == 500
+    assert advanced.rules.funding_boundary == "open"
     assert advanced.resume_from == "a.safetensors"
     assert advanced.gates.min_trades == 9
     assert (got["seed"], str(got["checkpoint_dir"]), str(got["history"])) == (7, "here", "h.csv")
@@ -152,6 +153,7 @@ def test_defaults_named_in_the_help_are_those_of_the_models(carryflow) -> None:
         "--stop-loss-threshold": trading.stop_loss,
         "--liquidation-buffer": trading.liquidation_buffer,
         "--initial-capital": advanced.rules.initial_capital,
+        "--funding-boundary": advanced.rules.funding_boundary,
         "--max-bad-fraction": advanced.max_bad_fraction,
         "--device": advanced.device,
     }.items():

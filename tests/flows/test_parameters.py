@@ -43,6 +43,10 @@ def test_values_are_json_and_else_text() -> None:
         ("training.trading.leverage=0", "training.trading.leverage"),
         ("nothing.such=1", "nothing"),
         ("device.name=1", "device"),
+        (
+            'rules.margin_tiers={"binance": [{"above": 5, "rate": 0.004}]}',
+            "rules.margin_tiers.binance: the first row of a margin table applies above 0",
+        ),
     ],
 )
 def test_a_wrong_value_is_named(assignment: str, said: str) -> None:

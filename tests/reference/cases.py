@@ -7,8 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from schemas.trading import MarketRules, TradingConfig
+from schemas.trading import MarginTier, MarketRules, TradingConfig
 from tests.reference.markets import Traits, traits
+
+# Legs are entered with a hundred to ten thousand or so, at the usual capital: most tiers are met.
+FLAT = (MarginTier(above=0, rate=0.005),)
+TIERED = tuple(MarginTier(above=a, rate=m) for a, m in ((0, 0.005), (700, 0.01), (2_500, 0.05)))
+STEEP = tuple(MarginTier(above=a, rate=m) for a, m in ((0, 0.02), (1_500, 0.09)))
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,9 @@ def market_rules(delay: int | None = None) -> st.SearchStrategy[MarketRules]:
         min_notional=st.sampled_from([{}, {"bybit": 40.0, "okx": 5.0}]),
         slippage=st.sampled_from([True, True, False]),
         impact_k=st.sampled_from([0.0, 0.0005, 0.02]),
-        maintenance_margin=st.sampled_from([0.005, 0.005, 0.02]),
-        maintenance_amount=st.sampled_from([0.0, 0.0, 2.0]),
+        default_margin_tiers=st.sampled_from([FLAT, TIERED]),
+        margin_tiers=st.sampled_from([{}, {}, {"bybit": STEEP}]),
+        funding_boundary=st.sampled_from(["close", "open"]),
         stale_penalty=st.sampled_from([0.005, 0.0, 0.02]),
         drawdown_limit=st.sampled_from([0.25, 0.1, 1.0]),
         max_quote_age_hours=st.sampled_from([3.0, 3.0, 2.0]),

@@ -150,10 +150,12 @@ def _count(start_ms: int, rules: MarketRules, slow: Replay, tally: Tally) -> Non
     seen = tally.visited
     seen.update(slow.final)
     seen[f"episodes with a delay of {rules.fill_delay_steps}"] += 1
+    seen[f"episodes that settle at the {rules.funding_boundary}"] += 1
     seen["terminated"] += slow.terminated
     seen["truncated"] += slow.truncated
     seen.update(f"void {kind}, {why}" for _, kind, why in slow.voids)
     opened: dict[int, int] = {}
+    closed = {serial: start_ms + row * HOUR_MS for row, serial, _ in slow.closes}
     for f in slow.flows:
         opened.setdefault(f.serial, f.time_ms)
         seen[f"flows of {f.kind}"] += 1
@@ -161,6 +163,10 @@ def _count(start_ms: int, rules: MarketRules, slow: Replay, tally: Tally) -> Non
             seen["funding estimated"] += f.estimated
             seen["funding of a stale leg"] += f.stale
             seen["funding off the hour"] += f.time_ms % HOUR_MS != 0
+            seen["settlements on the opening fill"] += f.time_ms == opened[f.serial]
+            seen["settlements on the closing fill"] += f.time_ms == closed.get(f.serial)
+            by_close = rules.funding_boundary == "close"
+            assert f.time_ms != (opened[f.serial] if by_close else closed.get(f.serial))
     settled = Counter((f.serial, f.leg, -(-f.time_ms // HOUR_MS)) for f in slow.flows if f.kind == "funding")
     seen["several settlements of a leg in one step"] += sum(v > 1 for v in settled.values())
     if rules.fill_delay_steps:

@@ -74,8 +74,8 @@ class Rules:
     worst_half_spread: Decimal
     slippage: bool
     impact_k: Decimal
-    maintenance: Decimal
-    maintenance_amount: Decimal
+    tiers: list[list[tuple[Decimal, Decimal]]]  # by instrument: entry notional above which, margin rate
+    funding_at: str  # "close": (t_open, t_close], "open": [t_open, t_close)
     max_age: Decimal
     entry_age: Decimal
     stale_penalty: Decimal

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 
-from tests.reference.model import ZERO, Flow, Market, Profile, Replay, Rules
+from tests.reference.model import ZERO, Flow, Market, Profile, Replay, Rules, Settlement
 
 DIGITS = 40
 TOLERANCE = Decimal("1e-9")  # thresholds: allowed, not triggered, within this of their value
@@ -29,6 +29,8 @@ class Leg:
     instrument: int
     entry: Decimal
     margin: Decimal  # isolated, what funding has left of it
+    maintenance: Decimal  # m and c of the tier of its notional at entry
+    maintenance_amount: Decimal
 
     def unrealised(self, quantity: Decimal, price: Decimal) -> Decimal:
         return self.side * quantity * (price - self.entry)
@@ -226,9 +228,7 @@ class Episode:
         for name, side, instrument in zip(
             ("long", "short"), (1, -1), self.market.pairs[order.pair], strict=True
         ):
-            price = self.market.mark[row][instrument]
-            assert price is not None
-            made.append(Leg(name, side, instrument, price, order.quantity * price / self.profile.leverage))
+            made.append(self._new_leg(name, side, instrument, order.quantity, row))
         position = Position(self.serials, order.pair, order.quantity, row, made[0], made[1])
         self.serials += 1
         self.slots[slot] = position
@@ -243,7 +243,20 @@ class Episode:
     def _new_leg(self, name: str, side: int, instrument: int, quantity: Decimal, row: int) -> Leg:
         price = self.market.mark[row][instrument]
         assert price is not None
-        return Leg(name, side, instrument, price, quantity * price / self.profile.leverage)
+        m, c = self._tier(instrument, quantity * price)
+        if m > self.rules.tiers[instrument][0][1]:
+            self.count["legs_in_a_higher_tier"] += 1
+        return Leg(name, side, instrument, price, quantity * price / self.profile.leverage, m, c)
+
+    def _tier(self, instrument: int, notional: Decimal) -> tuple[Decimal, Decimal]:
+        """m and c for a notional: m x notional - c grows by each tier's rate over that tier's stretch."""
+        m, c = ZERO, ZERO
+        for lower_end, rate in self.rules.tiers[instrument]:
+            if lower_end > 0 and not above(notional, lower_end):
+                break
+            c += lower_end * (rate - m)
+            m = rate
+        return m, c
 
     def _fill_exit(self, order: Order, row: int) -> None:
         position = self.slots[order.slot]
@@ -283,7 +296,7 @@ class Episode:
 
     def _funding(self) -> None:
         """Everything settled in the hour; what is paid comes out of the leg's margin while there is any."""
-        for event in self.market.settlements.get(self.t, []):
+        for event in self._settled():
             for position in self._open():
                 for leg in position.legs:
                     if leg.instrument != event.instrument:
@@ -296,6 +309,14 @@ class Episode:
                     position.funding += cash
                     self._book_at(event.time_ms, position, leg, "funding", cash, event.estimated, event.stale)
 
+    def _settled(self) -> list[Settlement]:
+        """The settlements of the hour that ends now, with its end or, by the other rule, with its start."""
+        start, end = self.market.time_ms(self.t - 1), self.market.time_ms(self.t)
+        near = [e for row in (self.t - 1, self.t) for e in self.market.settlements.get(row, [])]
+        if self.rules.funding_at == "close":
+            return [e for e in near if start < e.time_ms <= end]
+        return [e for e in near if start <= e.time_ms < end]
+
     def _liquidations(self) -> None:
         for slot, position in enumerate(self.slots):
             if position is None:
@@ -306,6 +327,8 @@ class Episode:
                 continue
             for leg, struck in zip(position.legs, hit, strict=True):
                 if struck:
+                    if leg.maintenance_amount > 0:
+                        self.count["legs_liquidated_in_a_higher_tier"] += 1
                     self._book(self.t, position, leg, "liquidation", -max(leg.margin, ZERO))
             if all(hit):
                 self.count["both_legs"] += 1
@@ -322,8 +345,8 @@ class Episode:
 
     def _liquidation_price(self, position: Position, leg: Leg) -> Decimal:
         q, s = position.quantity, leg.side
-        room = leg.margin + self.rules.maintenance_amount - s * q * leg.entry
-        return room / (q * self.rules.maintenance - s * q)
+        room = leg.margin + leg.maintenance_amount - s * q * leg.entry
+        return room / (q * leg.maintenance - s * q)
 
     def _triggered(self, leg: Leg, price: Decimal) -> bool:
         """Whether the worst price of the hour lies beyond the liquidation price."""
@@ -399,9 +422,10 @@ class Episode:
 
     def _distance(self, position: Position) -> Decimal:
         """Liquidation distance of the nearer leg: 1 at entry, 0 at liquidation."""
-        m, c, q = self.rules.maintenance, self.rules.maintenance_amount, position.quantity
+        q = position.quantity
         distances = []
         for leg in position.legs:
+            m, c = leg.maintenance, leg.maintenance_amount
             mark = self._mark(leg, self.t)
             left = leg.margin + leg.unrealised(q, mark)
             whole = q * leg.entry / self.profile.leverage - m * q * leg.entry + c
@@ -492,6 +516,7 @@ class Episode:
     def _funding_due(self, position: Position, leg: Leg) -> Decimal:
         rate = self.market.rate[self.t][leg.instrument]
         interval = self.market.interval[self.t][leg.instrument]
-        if rate is None or interval == 0 or self.market.utc_hour(self.t + 1) % interval != 0:
+        booked_next = self.t + 1 if self.rules.funding_at == "close" else self.t
+        if rate is None or interval == 0 or self.market.utc_hour(booked_next) % interval != 0:
             return ZERO
         return -leg.side * position.quantity * self._mark(leg, self.t) * rate

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from rl.market.arrays import HOUR_MS, MarketArrays
 from schemas.trading import N_ACTIONS, MarketRules
-from tests.reference.cases import Case, Lane, cases
+from tests.reference.cases import FLAT, Case, Lane, cases
 from tests.reference.markets import random_market
 from tests.reference.vectorised import Played, play
 
+ONE_TIER = {"default_margin_tiers": FLAT, "margin_tiers": {}}
 NOISE = 1e-13  # of the notional of a leg: what is left of a price difference in float64
 
 
@@ -145,6 +146,7 @@ def renamed(
     changes = {
         "taker_fee": {names[v]: rules.fee(v) for v in names},
         "min_notional": {names[v]: rules.minimum(v) for v in names},
+        "margin_tiers": {names[v]: rules.tiers(v) for v in names},
     }
     return other, rules.model_copy(update=changes)
 
@@ -171,7 +173,7 @@ UNBOUND = {
     "impact_k": 0.0,
     "default_min_notional": 0.0,
     "min_notional": {},
-    "maintenance_amount": 0.0,
+    **ONE_TIER,
 }
 
 
@@ -242,7 +244,8 @@ def frozen(market: MarketArrays, row: int) -> MarketArrays:
     low, high = market.low.copy(), market.high.copy()
     low[row + 1], high[row + 1] = np.inf, -np.inf
     events = market.settlements
-    keep = events.row != row + 1
+    booked_then = (events.time_ms >= market.hour_ms(row)) & (events.time_ms <= market.hour_ms(row + 1))
+    keep = ~booked_then  # by either rule of the boundary
     per_event = {
         name: getattr(events, name)[keep]
         for name in ("row", "time_ms", "instrument", "rate", "mark", "stale", "estimated", "off_boundary")
@@ -376,7 +379,7 @@ def test_no_liquidation_is_worth_more_than_closing_by_hand_at_the_same_two_price
     visited = []
 
     def holds(case: Case) -> None:
-        case = with_rules(case, slippage=False, maintenance_amount=0.0, default_taker_fee=0.0007)
+        case = with_rules(case, slippage=False, default_taker_fee=0.0007, **ONE_TIER)
         case = with_config(case, leverage=10.0, stop_loss=0.0, liquidation_buffer=0.05)
         market = random_market(replace(case.traits, jumps=True, wicks=True))
         for lane, played in zip(case.lanes, play(market, case.rules, case.lanes), strict=True):
@@ -408,7 +411,7 @@ def settle(
         margin = max(leg.quantity * leg.entry / lane.config.leverage + paid["amount"].sum(), 0.0)
         np.testing.assert_allclose(-row.amount, margin, rtol=1e-9, atol=1e-9)
         room = margin - leg.side * leg.quantity * leg.entry
-        prices[row.leg] = room / (leg.quantity * (rules.maintenance_margin - leg.side))
+        prices[row.leg] = room / (leg.quantity * (FLAT[0].rate - leg.side))
     serial = struck["position_id"].iloc[0]
     if len(struck) == 1:
         gone = int(struck["leg"].iloc[0])
@@ -456,7 +459,7 @@ def test_the_mask_says_valid_if_and_only_if_the_order_is_accepted(delay: int) ->
                     done = "entries" if action <= 30 else "exits"
                     assert out.counts[k][done] - played[0].counts[k][done] == valid
 
-    for_all(cases(1), holds, examples=8)
+    for_all(cases(1), holds, examples=12)
     assert tried.min() >= 50
 
 

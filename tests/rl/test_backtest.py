@@ -247,6 +247,37 @@ def test_estimated_and_odd_settlements_of_held_legs_are_counted(market: MarketAr
         assert result.off_boundary_settlements == len(funding)
 
 
+def test_returns_are_told_under_both_boundaries_of_funding(tmp_path: Path) -> None:
+    """In at row 1, out at row 3, 1x: 50 coins at 100 on each leg; the short earns 1, 2 and 4 in a thousand.
+
+    (1, 3] holds the settlements of rows 2 and 3: 5,000 x 0.006 = 30, 0.30 % of 10,000. [1, 3) holds those
+    of rows 1 and 2: 5,000 x 0.003 = 15.
+    """
+    names = ("X", "a"), ("X", "b")
+    events = [(1, names[1], 1e-3), (2, names[1], 2e-3), (3, names[1], 4e-3)]
+    built = Builder({name: [100.0] * 6 for name in names}, events=events).build()
+    free = MarketRules(slippage=False, default_taker_fee=0.0)
+    config = TradingConfig(leverage=1, target_utilization=1, max_positions=1, stop_loss=0)
+    plan = {0: 21, 2: 31}
+
+    def planned(t: int, private: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return np.full(len(mask), plan.get(t, 0))
+
+    for boundary, own in (("close", 0.30), ("open", 0.15)):
+        rules = free.model_copy(update={"funding_boundary": boundary})
+        told = run_backtest(built, (0, 5), planned, rules, {"p": config}, out_dir=tmp_path, random_runs=2)
+        agent = told.result("p", "agent")
+        assert agent is not None
+        assert agent.return_pct == pytest.approx(own)
+        assert agent.return_pct_by_boundary == pytest.approx({"close": 0.30, "open": 0.15})
+        assert agent.return_pct == agent.return_pct_by_boundary[boundary]
+        flows = pd.read_parquet(tmp_path / "cash_flows.parquet")
+        booked = flows[(flows["policy"] == "agent") & (flows["kind"] == "funding")]["amount"]
+        assert booked.sum() == pytest.approx(100 * own)
+        for policy, judged in (("greedy", True), ("random", False), ("cash", False)):
+            assert bool(told.result("p", policy).return_pct_by_boundary) == judged
+
+
 def test_equity_starts_with_the_capital_and_has_every_hour(folder: Path) -> None:
     equity = pd.read_parquet(folder / "equity.parquet")
     groups = equity.groupby(["preset", "policy", "run"])
@@ -363,7 +394,7 @@ def test_the_window_is_what_is_replayed(market: MarketArrays, tmp_path: Path) ->
 
     one = {"moderate": PRESETS["moderate"]}
     told = run_backtest(market, (7, 30), watching, RULES, one, out_dir=tmp_path, random_runs=0)
-    assert asked == list(range(7, 30))
+    assert asked == 2 * list(range(7, 30))  # once under either boundary of funding
     assert (told.start, told.end, told.hours) == (START + timedelta(hours=7), START + timedelta(hours=30), 23)
 
 

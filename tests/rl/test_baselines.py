@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from rl.baselines import ENTER_LARGE, EXIT, HOLD, cash, greedy, random_valid
+from rl.baselines import ENTER_LARGE, EXIT, HOLD, cash, greedy, hold_until_flip, random_valid
 from rl.market.arrays import SLOT_FEATURES
 
+PROFIT_3D = SLOT_FEATURES.index("profit_3d_proj")
 PROFIT_24H = SLOT_FEATURES.index("profit_24h_proj")
 COST = SLOT_FEATURES.index("round_trip_cost_percent")
 
@@ -105,6 +106,36 @@ def test_greedy_decides_for_many_episodes_as_for_one() -> None:
     assert allowed[np.arange(64), together].all()
     shared = greedy(raw[0], private, allowed)
     assert shared.tolist() == greedy(np.repeat(raw[:1], 64, axis=0), private, allowed).tolist()
+
+
+def steady(*offers: tuple[float, float]) -> np.ndarray:
+    """Opportunity slots from (3-day APR, 24 h APR), percent a year."""
+    raw = slots(*((day / 1095, 0.0) for _, day in offers))
+    raw[0, : len(offers), PROFIT_3D] = [three_days / 1095 for three_days, _ in offers]
+    return raw
+
+
+def flip(raw: np.ndarray, private: np.ndarray, allowed: np.ndarray) -> int:
+    return int(hold_until_flip(raw, private, allowed, 20.0)[0])
+
+
+def test_hold_until_flip_enters_the_highest_three_day_apr_above_its_threshold() -> None:
+    assert flip(steady((21, 5), (40, 1), (30, 90)), FLAT, ENTRIES) == ENTER_LARGE + 1
+    assert flip(steady((19.99, 90)), FLAT, ENTRIES) == HOLD
+    assert flip(steady((20.01, 90)), FLAT, ENTRIES) == ENTER_LARGE
+    assert flip(steady((21, 5), (40, 1)), FLAT, mask(ENTER_LARGE)) == ENTER_LARGE
+    assert flip(steady((np.nan, 90)), FLAT, ENTRIES) == HOLD
+
+
+def test_hold_until_flip_does_not_enter_what_it_would_leave_at_once() -> None:
+    assert flip(steady((40, -0.1), (30, 0.0)), FLAT, ENTRIES) == ENTER_LARGE + 1
+    assert flip(steady((40, np.nan)), FLAT, ENTRIES) == HOLD
+
+
+def test_hold_until_flip_leaves_when_the_day_has_turned_and_not_before() -> None:
+    assert flip(steady((40, 5)), held(p1=-1e-6), ALL) == EXIT + 1
+    assert flip(steady((40, 5)), held(p1=1e-6), ALL) == ENTER_LARGE
+    assert flip(steady(), held(p0=-1e-6, p2=-2e-6), ALL) == EXIT + 2
 
 
 def test_cash_holds() -> None:

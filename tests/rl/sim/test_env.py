@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from rl.baselines import random_valid
 from rl.sim.env import VectorSim
 from rl.sim.gym_env import CarryEnv, CarryVectorEnv
 from rl.sim.state import INVALID, VOIDS, ConfigArrays, SimState
@@ -187,8 +188,33 @@ def test_the_vector_environment_resets_in_the_same_step_and_hands_out_the_last_o
     assert truncated.all()
     assert not terminated.any()
     assert info["_final_obs"].all()
-    assert info["final_obs"][0].shape == (275,)
+    assert info["final_obs"].shape == (4,)  # an array of arrays, also when every episode ends at once
+    assert (info["final_obs"][0].shape, info["final_obs"][0].dtype) == ((275,), np.float32)
     assert (obs[:, 5] == 1).all()  # equity over capital of the new episode
+
+
+def test_an_episode_of_the_vector_environment_is_the_same_alone_and_among_256() -> None:
+    training = TrainingConfig(episode_hours=60, burn_in_share=0.0, sample_random_config=False)
+    hours, watched = 60, 137
+    choices = np.random.default_rng(4).random((hours, 256))
+
+    def episode(num_envs: int, lane: int) -> list[bytes]:
+        env = CarryVectorEnv(MARKET, SLOTS, RULES, training, num_envs=num_envs)
+        obs, info = env.reset(seed=11)
+        seen = [obs[lane].tobytes(), info["action_mask"][lane].tobytes()]
+        for t in range(hours):
+            draws = choices[t] if num_envs == 256 else choices[t, watched : watched + 1]
+            actions = random_valid(info["action_mask"], draws)
+            obs, reward, terminated, truncated, info = env.step(actions)
+            over = bool(terminated[lane] or truncated[lane])
+            last = info["final_obs"][lane] if over else obs[lane]
+            seen += [last.tobytes(), reward[lane].tobytes(), bytes([bool(terminated[lane]), over])]
+            if over:
+                assert t > 20, "a short episode would show little"
+                break
+        return seen
+
+    assert episode(1, 0) == episode(256, watched)
 
 
 def test_an_impossible_episode_is_refused_in_words() -> None:

@@ -132,6 +132,9 @@ def make_backtest(tmp_path: Path) -> Make:
                         return_pct=float(np.mean(ends)),
                         return_p5_pct=float(np.percentile(ends, 5)) if several else None,
                         return_p95_pct=float(np.percentile(ends, 95)) if several else None,
+                        return_pct_by_boundary={"close": pct, "open": pct - 0.07}
+                        if policy in ("agent", "greedy")
+                        else {},
                         max_drawdown_pct=0.31 * scale,
                         final_nlv=CAPITAL + total,
                         trades=0 if policy == "cash" else 118.4 if several else len(symbols),

@@ -14,6 +14,7 @@ from rl.judge.gates import basic_gates, conclude
 from schemas.audit import AuditedTime, AuditReport
 from schemas.backtest import BacktestSummary
 from schemas.promotion import Gate, PromotionPolicy
+from schemas.trading import MarketRules
 from tasks.report import Fact, Lineage, write_report
 from tasks.report.canvas import NARROW, WIDE, plain
 from tests.tasks.report.conftest import Make
@@ -112,6 +113,15 @@ def test_the_page_holds_everything_a_reader_asks_for(make_backtest: Make) -> Non
         assert name in {"equity", "drawdown", "profit", "presets", "trades"}
     assert page.tags.count("img") == 5
     assert not list(folder.glob(".*"))  # no temporary file is left
+
+
+def test_the_return_under_the_other_boundary_of_funding_stands_beside_it(make_backtest: Make) -> None:
+    _, page, _ = render(make_backtest())
+    told = page.text.split("Settlements exactly on a fill", 1)[1].split("Gates", 1)[0]
+    assert "(open, close], used here [open, close) policy +0.84 +0.77 greedy +0.47 +0.40" in told
+    opened = make_backtest(rules=MarketRules(funding_boundary="open"), agent_pct=None)
+    told = render(opened)[1].text.split("Settlements exactly on a fill", 1)[1].split("Gates", 1)[0]
+    assert "(open, close] [open, close), used here greedy +0.47 +0.40 " in told
 
 
 def test_the_page_makes_no_request(make_backtest: Make) -> None:
