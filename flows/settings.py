@@ -20,9 +20,9 @@ DEFAULTS: Final[dict[str, str]] = {
     # Warnings of the store and its neighbours belong on the run's page.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "carryflow",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    # Torch's threads meet many times in each update. Waiting by spinning is a trifle faster on idle cores;
-    # where another process holds one of them, it made training eight times slower than waiting asleep.
-    "OMP_WAIT_POLICY": "PASSIVE",
+    # Torch's threads meet many times in each update. Where another process holds a core, one that waits by
+    # spinning keeps the other from working; after a thousand turns it waits asleep. Idle cores lose nothing.
+    "GOMP_SPINCOUNT": "1000",
 }
 FORCED: Final[dict[str, str]] = {
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",

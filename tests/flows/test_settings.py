@@ -17,11 +17,11 @@ def test_importing_the_package_applies_the_settings_before_prefect_and_torch_are
         "import os, sys, json\nimport flows\n"
         "print(json.dumps([dict(os.environ), sorted({'prefect', 'torch'} & set(sys.modules))]))"
     )
-    clean = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    clean = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean)
     environment, imported = json.loads(done.stdout)
     assert not imported
-    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert environment["GOMP_SPINCOUNT"] == "1000"
     assert environment["PREFECT_RESULTS_PERSIST_BY_DEFAULT"] == "false"
     assert environment["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] == "120"
 
