@@ -56,6 +56,11 @@ class ProfitSplit(BaseModel):
         return self.price + self.unrealised + self.liquidation
 
     @property
+    def costs(self) -> float:
+        """Return fees, slippage, penalties and what closing would cost; funding + costs + prices = total."""
+        return self.fees + self.slippage + self.penalty + self.closing_costs
+
+    @property
     def carry(self) -> float:
         """Return funding less all trading costs, those still due included, quote currency."""
         return self.funding + self.fees + self.slippage + self.closing_costs

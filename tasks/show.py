@@ -13,6 +13,8 @@ from tasks import ui
 from tasks.cache import Cached
 from tasks.quality import quality_sections
 
+PICTURES = ("equity", "drawdown", "presets", "profit", "trades")  # in the report's order
+
 
 def quality(dataset: Cached) -> None:
     """Show what was found in the data."""
@@ -69,24 +71,30 @@ def audit(audited: Cached) -> None:
 
 
 def judgement(judged: Cached) -> None:
-    """Show the report's pictures."""
-    pictures = [ui.picture(path, path.stem) for path in sorted(judged.path.glob("*.png"))]
-    text = "\n\n".join(["# Report", f"`{judged.path / 'report.html'}`", *pictures])
+    """Show the report's pictures, in its order."""
+    found = [ui.picture(judged.path / f"{name}.png", name) for name in PICTURES]
+    text = "\n\n".join(["# Report", f"`{judged.path / 'report.html'}`", *filter(None, found)])
     ui.markdown("report", text, "Equity, drawdown, profit split and trades")
 
 
 def promotion(decision: PromotionDecision, book: str) -> None:
     """Show a decision with every gate."""
-    rows = [[g.name, g.verdict, g.value, g.threshold, g.reason] for g in decision.gates]
-    text = "\n\n".join(
+    ui.markdown("promotion", promotion_markdown(decision, book), "The decision, and every gate")
+
+
+def promotion_markdown(decision: PromotionDecision, book: str) -> str:
+    """Return a decision as markdown; the reasons are lines of text, which the page wraps, not a column."""
+    rows = [[g.name, g.verdict, g.value, g.threshold] for g in decision.gates]
+    reasons = [f"- **{g.name}** ({g.verdict}): {g.reason}" for g in decision.gates]
+    return "\n\n".join(
         [
             f"# {'Promoted' if decision.promoted else 'Not promoted'}",
             decision.reason,
             f"Book `{book}`, version `{decision.version}`, judged under {decision.preset}.",
-            ui.table(["gate", "verdict", "value", "threshold", "reason"], rows),
+            ui.table(["gate", "verdict", "value", "threshold"], rows),
+            "\n".join(reasons),
         ]
     )
-    ui.markdown("promotion", text, "The decision, and every gate")
 
 
 def read_backtest(tested: Cached) -> BacktestSummary:
@@ -96,17 +104,17 @@ def read_backtest(tested: Cached) -> BacktestSummary:
 
 def backtest_markdown(summary: BacktestSummary) -> str:
     """Return a backtest's numbers as markdown."""
-    rows = [_result_row(result) for result in summary.results]
+    rows = [_result_row(result, 100.0 / summary.initial_capital) for result in summary.results]
     header = [
         "preset",
         "policy",
         "return %",
-        "drawdown %",
-        "trades",
-        "liquidations",
         "funding",
         "costs",
         "price",
+        "drawdown %",
+        "trades",
+        "liquidations",
     ]
     stamp = "\n\n**IN-SAMPLE: the window overlaps what the policy was trained or chosen on.**"
     return (
@@ -115,11 +123,10 @@ def backtest_markdown(summary: BacktestSummary) -> str:
         + (stamp if summary.in_sample else "")
         + "\n\n"
         + ui.table(header, rows)
+        + "\n\nFunding, costs and price, lost margins included, add up to the return."
     )
 
 
-def _result_row(r: PolicyResult) -> list[Any]:
-    costs = r.split.fees + r.split.slippage + r.split.closing_costs
-    price = r.split.price + r.split.unrealised
-    counts = [r.return_pct, r.max_drawdown_pct, r.trades, r.liquidations]
-    return [r.preset, r.policy, *counts, r.split.funding, costs, price]
+def _result_row(r: PolicyResult, percent: float) -> list[Any]:
+    split = [part * percent for part in (r.split.funding, r.split.costs, r.split.prices)]
+    return [r.preset, r.policy, r.return_pct, *split, r.max_drawdown_pct, r.trades, r.liquidations]

@@ -80,7 +80,7 @@ def print_results(summary: BacktestSummary, preset: str) -> None:
                 split, percent = result.split, 100.0 / summary.initial_capital
                 rows.append([
                     name, _NAMES.get(policy, policy), result.return_pct, split.funding * percent,
-                    (split.fees + split.slippage + split.closing_costs + split.penalty) * percent,
+                    split.costs * percent,
                     split.prices * percent, result.max_drawdown_pct, float(result.trades),
                     float(result.liquidations),
                 ])  # fmt: skip

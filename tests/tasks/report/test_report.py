@@ -17,6 +17,7 @@ from schemas.promotion import Gate, PromotionPolicy
 from schemas.trading import MarketRules
 from tasks.report import Fact, Lineage, write_report
 from tasks.report.canvas import NARROW, WIDE, plain
+from tasks.show import PICTURES
 from tests.tasks.report.conftest import Make
 
 HOSTILE = (
@@ -108,9 +109,10 @@ def test_the_page_holds_everything_a_reader_asks_for(make_backtest: Make) -> Non
         page.text.count("v-3f9a1c20") == 3
     )  # the decision, the lineage and the command; not twice in the lineage
     assert "IN-SAMPLE" not in page.text
-    for name in ("equity", "drawdown", "profit", "presets", "trades"):
-        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-        assert name in {"equity", "drawdown", "profit", "presets", "trades"}
+    drawn = {path.stem for path in folder.glob("*.png")}
+    assert drawn == {"equity", "drawdown", "profit", "presets", "trades"}
+    assert drawn == set(PICTURES), "the run's page shows them all"
+    assert all((folder / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in drawn)
     assert page.tags.count("img") == 5
     assert not list(folder.glob(".*"))  # no temporary file is left
 
