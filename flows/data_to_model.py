@@ -20,7 +20,7 @@ def data_to_model(
     book: str = "default",
     preset: PresetName = "moderate",
     seed: Annotated[int, Field(ge=0)] = 0,
-    num_episodes: Annotated[int, Field(ge=1)] = 2000,
+    num_episodes: Annotated[int, Field(ge=1)] = 5000,
     time_budget: Annotated[float, Field(ge=0)] = 0.0,
     dry_run: bool = False,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields

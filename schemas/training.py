@@ -48,4 +48,4 @@ class TrainingConfig(Recipe):
     """One training run: a recipe, how long to follow it, and a seed."""
 
     seed: int = Field(0, ge=0, description="Seed of weights, episodes and minibatches.")
-    num_episodes: int = Field(2000, ge=1, description="Episodes to train for, all environments together.")
+    num_episodes: int = Field(5000, ge=1, description="Episodes to train for, all environments together.")

@@ -100,7 +100,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of weights, episodes and mi
 Episodes = Annotated[
     int | None,
     typer.Option(
-        "--num-episodes", min=1, help="Episodes to train for, all environments together (default 2000)."
+        "--num-episodes", min=1, help="Episodes to train for, all environments together (default 5000)."
     ),
 ]
 TimeBudget = Annotated[
