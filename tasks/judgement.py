@@ -84,7 +84,8 @@ def _judge(
         json.dumps([gate.model_dump(mode="json") for gate in gates], indent=1) + "\n", encoding="utf-8"
     )
     decision = None
-    if not all_hold(gates):  # that needs no look at the registry
+    # A refusal needs no look at the registry. A replay without an audit asks for no promotion.
+    if audited is not None and not all_hold(gates):
         decision = conclude(summary.version or "this policy", "challenger", preset, gates)
     lineage = [Lineage("Backtest", str(tested))]
     if audited is not None:

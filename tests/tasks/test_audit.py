@@ -107,6 +107,9 @@ def test_the_judgement_shows_the_audit_among_its_gates_and_does_not_pass_without
     without = judge(tested.ref, preset="moderate", policy=ADVANCED.gates)
     assert gate(without).verdict == "fail"
     assert not without.manifest.summary["holds"]
+    # The untrained policy is refused; a replay that asked for no promotion is not answered as if it had.
+    assert "Not promoted" in (with_audit.path / "report.html").read_text(encoding="utf-8")
+    assert "Not promoted" not in (without.path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("whose", "seed"), [("scaler of the run", 7), ("scaler of the policy", 8)])

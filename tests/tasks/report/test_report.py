@@ -126,6 +126,16 @@ def test_the_return_under_the_other_boundary_of_funding_stands_beside_it(make_ba
     assert "(open, close] [open, close), used here greedy +0.47 +0.40 " in told
 
 
+def test_without_a_decision_the_page_says_so_if_all_gates_hold(make_backtest: Make, tmp_path: Path) -> None:
+    folder = make_backtest()
+    gates = render(folder)[2]
+    held = write_report(folder, tmp_path, preset="moderate", gates=gates).read_text("utf-8")
+    assert "All 7 gates hold." in held
+    fails = gates[0].model_copy(update={"verdict": "fail"})
+    text = write_report(folder, tmp_path, preset="moderate", gates=[fails, *gates[1:]]).read_text("utf-8")
+    assert "gates hold." not in text
+
+
 def test_the_page_makes_no_request(make_backtest: Make) -> None:
     text, page, _ = render(make_backtest())
     assert not re.search(r"https?:|//[a-z]", re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", text))
