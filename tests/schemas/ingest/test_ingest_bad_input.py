@@ -67,7 +67,7 @@ def test_a_file_without_a_header_is_refused(workshop):
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "zero bytes"),
         (b"PK\x03\x04rest", "zip archive or an Excel workbook"),
         (b"PAR1rest", "a Parquet file"),
-        (gzip.compress(b"entry_time,symbol\n"), "Name it .csv.gz"),
+        (gzip.compress(b"entry_time,symbol\n", mtime=0), "Name it .csv.gz"),
         (pa.compress(b"entry_time,symbol\n", codec="zstd", asbytes=True), "Name it .csv.zst"),
         ("entry_time,symbol\n1,2\n".encode("utf-16"), "UTF-16"),
         (b"entry_time,symbol\n1,caf\xe9\n", "row 2: is not UTF-8 text: it holds the byte 0xe9"),
