@@ -66,6 +66,8 @@ def carry_not_noise(agent: PolicyResult, policy: PromotionPolicy, capital: float
         f"{percent(costs)} (those of closing what is open included) leave a carry of {percent(value)}, "
         f"{bar} {percent(asked)}."
     )
+    if agent.trades == 0:
+        reason = "No position was opened, so there is no carry."
     return _gate("carry, not noise", value, asked, holds, reason)
 
 

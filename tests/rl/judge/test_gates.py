@@ -225,3 +225,11 @@ def test_an_alias_moves_only_if_all_gates_hold_and_it_is_not_there_and_this_is_n
         assert there.promoted
         assert not there.moved
     assert not conclude("v1", "challenger", "moderate", []).promoted
+
+
+def test_a_policy_that_never_trades_is_told_so_in_few_words() -> None:
+    idle = backtest(return_pct=0.0, max_drawdown_pct=0.0, trades=0, split=ProfitSplit())
+    gate = next(
+        g for g in basic_gates(idle, "moderate", PromotionPolicy(), None) if g.name == "carry, not noise"
+    )
+    assert (gate.verdict, gate.reason) == ("fail", "No position was opened, so there is no carry.")
