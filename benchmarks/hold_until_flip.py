@@ -21,7 +21,7 @@ from rl.market.arrays import SLOT_FEATURES, MarketArrays
 from rl.market.assemble import assemble
 from rl.market.build import build_days
 from rl.replay import Group, replay
-from rl.sim.state import FEE, FUNDING, LIQUIDATIONS, SLIPPAGE
+from rl.sim.state import BUFFER_EXITS, FEE, FUNDING, LIQUIDATIONS, SLIPPAGE, STOP_EXITS
 from schemas.trading import PRESETS, MarketRules
 
 CAPITAL = 10_000.0
@@ -31,6 +31,7 @@ MODERATE = PRESETS["moderate"]
 # The same notional at 1x: no margin to speak of, so nothing is liquidated and no buffer is crossed.
 UNBOUND = {"leverage": 1.0, "target_utilization": 0.9, "stop_loss": 0.0, "liquidation_buffer": 0.05}
 UNBOUND_CAPITAL = 20_000.0
+FORCED = [LIQUIDATIONS, STOP_EXITS, BUFFER_EXITS]
 RUNS = (
     (
         "from 4 May, above 20 %",
@@ -57,18 +58,18 @@ class Row:
     slippage: float
     closing: float
     drawdown: float
-    liquidations: int = 0
+    forced: int = 0  # closed by liquidation, stop-loss or buffer
 
     def __str__(self) -> str:
         numbers = (self.total, self.funding, self.price, self.fees, self.slippage, self.closing)
         text = " ".join(f"{n:+8.2f}" for n in numbers)
-        return f"{self.what:<58} {text} {self.drawdown:8.2f} {self.trades:6d} {self.liquidations:6d}"
+        return f"{self.what:<58} {text} {self.drawdown:8.2f} {self.trades:6d} {self.forced:6d}"
 
 
 HEAD = (
     f"{'':<58} "
     + " ".join(f"{h:>8}" for h in ("return", "funding", "price", "fees", "slip", "closing", "drawdown"))
-    + f" {'trades':>6} {'liqu.':>6}"
+    + f" {'trades':>6} {'forced':>6}"
 )
 
 
@@ -165,7 +166,7 @@ def simulated(
     spent = booked[FUNDING] + booked[FEE] + booked[SLIPPAGE] + due
     return Row(
         what, total, int(told.state.serials[0]), booked[FUNDING], total - spent, booked[FEE],
-        booked[SLIPPAGE], due, 100 * drawdown, int(told.state.counts[0, LIQUIDATIONS]),
+        booked[SLIPPAGE], due, 100 * drawdown, int(told.state.counts[0, FORCED].sum()),
     )  # fmt: skip
 
 
@@ -198,7 +199,7 @@ def table(market: MarketArrays, told: Projections, start: int, threshold: float)
         ),
         simulated("+ closing costs in the equity", eyes, *run, unbound, profile=UNBOUND),
         simulated("+ fills an hour later", eyes, *run, unbound_late, profile=UNBOUND),
-        simulated("+ margin at 3x: liquidation", eyes, *run, late, profile=open_ended),
+        simulated("+ margin at 3x, closed at a buffer of 0.05", eyes, *run, late, profile=open_ended),
         simulated("+ the profile's stop-loss and buffer", eyes, *run, late),
         simulated("+ only the ten slots on offer", slots, *run, late),
         simulated("+ exits by the settled 24 h rate of the observation", market, *run, late),
