@@ -88,7 +88,7 @@ def _print_test(test: TestFacts) -> None:
 
 
 def _print_book(report: Readiness) -> None:
-    heading(f"Book {report.book}: {report.versions} versions")
+    heading(f"Book {report.book}: {report.versions} version{'' if report.versions == 1 else 's'}")
     for alias, version in report.aliases.items():
         print(f"{alias}: {version or 'none (which means hold)'}")
     if report.last_runs:
