@@ -37,7 +37,7 @@ def validate(
 ) -> None:
     """Check the data as a run would and print what was found; nothing is trained.
 
-    Exit code 0 if a run would take the data (a file too short to train on included), 2 if not.
+    Exit code 0 if the data keeps the rules (a file too short to train on included), 2 if not.
     """
     from flows.cli.parameters import build_advanced
     from flows.cli.quality import print_quality

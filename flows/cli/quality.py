@@ -21,4 +21,4 @@ def print_quality(dataset: Path) -> None:
     print()
     if bad:
         print(f"Every quarantined row: {shown_path(dataset / 'quarantine.parquet')}")
-    print("VALID: a run would take this data.")
+    print("VALID: every row that is left keeps the rules. A run also needs enough hours to split.")
