@@ -60,6 +60,11 @@ class ProfitSplit(BaseModel):
         """Return fees, slippage, penalties and what closing would cost; funding + costs + prices = total."""
         return self.fees + self.slippage + self.penalty + self.closing_costs
 
+    def told(self, capital: float) -> tuple[float, float, float]:
+        """Return funding, costs and prices in percent of the capital, as tables tell a return."""
+        percent = 100.0 / capital
+        return self.funding * percent, self.costs * percent, self.prices * percent
+
     @property
     def carry(self) -> float:
         """Return funding less all trading costs, those still due included, quote currency."""

@@ -104,7 +104,7 @@ def read_backtest(tested: Cached) -> BacktestSummary:
 
 def backtest_markdown(summary: BacktestSummary) -> str:
     """Return a backtest's numbers as markdown."""
-    rows = [_result_row(result, 100.0 / summary.initial_capital) for result in summary.results]
+    rows = [_result_row(result, summary.initial_capital) for result in summary.results]
     header = [
         "preset",
         "policy",
@@ -127,6 +127,6 @@ def backtest_markdown(summary: BacktestSummary) -> str:
     )
 
 
-def _result_row(r: PolicyResult, percent: float) -> list[Any]:
-    split = [part * percent for part in (r.split.funding, r.split.costs, r.split.prices)]
+def _result_row(r: PolicyResult, capital: float) -> list[Any]:
+    split = r.split.told(capital)
     return [r.preset, r.policy, r.return_pct, *split, r.max_drawdown_pct, r.trades, r.liquidations]

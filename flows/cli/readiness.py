@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from flows.cli.terminal import heading, print_table
+from rl.judge.gates import counted
 from schemas.readiness import DataFacts, Readiness, TestFacts
 from tasks.progress import duration
 
@@ -88,7 +89,7 @@ def _print_test(test: TestFacts) -> None:
 
 
 def _print_book(report: Readiness) -> None:
-    heading(f"Book {report.book}: {report.versions} version{'' if report.versions == 1 else 's'}")
+    heading(f"Book {report.book}: {counted(report.versions, 'version')}")
     for alias, version in report.aliases.items():
         print(f"{alias}: {version or 'none (which means hold)'}")
     if report.last_runs:

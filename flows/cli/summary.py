@@ -77,12 +77,10 @@ def print_results(summary: BacktestSummary, preset: str) -> None:
         for policy in _SHOWN:
             result = summary.result(name, policy)  # type: ignore[arg-type]
             if result is not None:
-                split, percent = result.split, 100.0 / summary.initial_capital
                 rows.append([
-                    name, _NAMES.get(policy, policy), result.return_pct, split.funding * percent,
-                    split.costs * percent,
-                    split.prices * percent, result.max_drawdown_pct, float(result.trades),
-                    float(result.liquidations),
+                    name, _NAMES.get(policy, policy), result.return_pct,
+                    *result.split.told(summary.initial_capital), result.max_drawdown_pct,
+                    float(result.trades), float(result.liquidations),
                 ])  # fmt: skip
     header = [
         "preset",
