@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rl.assignment import Assignment
+from rl.baselines import greedy
 from rl.checkpoint import (
     Checkpoint,
     optimizer_of,
@@ -23,9 +24,10 @@ from rl.checkpoint import (
     weights_of,
 )
 from rl.evaluate import Evaluator
+from rl.forecast import forecast_loss
 from rl.health import behaviour, check_minibatch, check_rollout, check_weights
 from rl.market.arrays import F64, I64, Bool
-from rl.policy import Policy
+from rl.policy import MarketCode, Policy
 from rl.ppo import RewardScaler, gae, update
 from rl.rollout import Rollout, collect
 from rl.schedule import learning_rate, plan_run
@@ -34,6 +36,7 @@ from rl.sim.episodes import EpisodeRunner, FinishedEpisode, RunnerStep
 from schemas.checkpoint import CheckpointInfo, Progress, RewardScale
 from schemas.trading import N_ACTIONS, N_PRIVATE
 
+OFF_GUARD = 0.1  # share of imitated steps at which the policy's own action is done
 MEAN_OVER = 100  # episodes in the running mean
 MIN_EXPOSURE = 0.05  # a profile that may hardly trade does not blow its rewards up
 METRIC_COLUMNS = (
@@ -53,7 +56,7 @@ class TradingEnvironments:
         self.runner = runner
 
     def plan(self, steps: int) -> I64:
-        """Return (steps + 1, N) rows."""
+        """Return (steps + 1, cohorts) rows."""
         return self.runner.plan(steps)
 
     def private(self) -> NDArray[np.float32]:
@@ -91,10 +94,17 @@ class Trainer:
             sim, (first, stop - 1), a.training, self.rng, a.splits.episode_hours, self.shape.n_cohorts
         )
         self.environments = TradingEnvironments(self.runner)
-        self.rollout = Rollout(self.shape.rollout_steps, self.shape.n_envs, N_PRIVATE, N_ACTIONS, a.device)
+        shape = self.shape
+        self.rollout = Rollout(
+            shape.rollout_steps, shape.n_envs, N_PRIVATE, N_ACTIONS, a.device, shape.n_envs // shape.n_cohorts
+        )
         self.reward_scaler = RewardScaler(self.shape.n_envs, a.training.gamma)
         first, stop = a.splits.validation.rows(a.market.start_ms)
         self.evaluator = Evaluator(a.market, slots, a.rules, (first, stop - 1), a.profiles, sim.quotes)
+        self.auxiliary: Callable[[MarketCode, Tensor], Tensor] | None = None
+        if a.training.forecast_coef > 0:
+            forecast = forecast_loss(a.market, a.splits.train.rows(a.market.start_ms), a.device)
+            self.auxiliary = lambda code, hours: a.training.forecast_coef * forecast(code, hours)
         self.updates, self.episodes, self.steps = 0, 0, 0
         self.recent: list[float] = []
         self.metrics: list[dict[str, float]] = []
@@ -129,7 +139,15 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         rollout = self.rollout
-        finished = collect(self.policy, self.contexts, self.environments, rollout, self.generator)
+        imitate = self.updates < round(training.imitation_share * self.shape.updates)
+        finished = collect(
+            self.policy,
+            self.contexts,
+            self.environments,
+            rollout,
+            self.generator,
+            self._teach if imitate else None,
+        )
         check_rollout(rollout)
         advantage, returns = self._targets()
         statistics = update(
@@ -142,6 +160,8 @@ class Trainer:
             training,
             self.generator,
             check_minibatch,
+            self.auxiliary,
+            imitate,
         )
         check_weights(self.policy)
         self.updates += 1
@@ -166,6 +186,12 @@ class Trainer:
         }
         self.metrics.append(row)
         return row
+
+    def _teach(self, private: NDArray[np.float32], mask: Bool, drawn: I64) -> tuple[I64, I64]:
+        """Record what greedy would do; now and then do what was drawn, to see where that leads."""
+        sim = self.runner.sim
+        best = greedy(sim.market.slot_raw[sim.t], private, mask)
+        return best, np.where(self.rng.random(sim.n) < OFF_GUARD, drawn, best)
 
     def _targets(self) -> tuple[F64, F64]:
         """Scale rewards as the learner sees them, and estimate advantages and returns."""
