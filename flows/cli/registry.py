@@ -31,13 +31,19 @@ def list_(book: o.Book = "default", as_json: AsJson = False, artifacts: o.Artifa
         found = {"aliases": aliases, "versions": [v.model_dump(mode="json") for v in versions]}
         print(json.dumps(found, indent=2))
         return
-    pointing = {version: alias for alias, version in aliases.items() if version}
     rows = [
-        [v.version, pointing.get(v.version, ""), v.created[:19], v.preset, v.seed, v.windows.test[0][:10]]
+        [
+            v.version,
+            ", ".join(alias for alias, version in aliases.items() if version == v.version),
+            v.created[:19],
+            v.preset,
+            v.seed,
+            v.windows.test[0][:10],
+        ]
         for v in versions
     ]
     if rows:
-        print_table(["version", "alias", "registered (UTC)", "preset", "seed", "tested from"], rows)
+        print_table(["version", "aliases", "registered (UTC)", "preset", "seed", "tested from"], rows)
     else:
         print(f"Book {book} holds no version yet: `carryflow run --book {book}` trains one.")
     for alias, version in aliases.items():
