@@ -19,7 +19,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
-def list_(book: o.Book = "default", as_json: AsJson = False, artifacts: o.Artifacts = None) -> None:
+def list_(
+    book: o.Book = "default",
+    as_json: AsJson = False,
+    artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
+) -> None:
     """List the versions of a book, newest first, and where the aliases point."""
     from flows.cli.terminal import print_table
     from tasks.registry import Registry
@@ -55,6 +60,7 @@ def show(
     name: Annotated[str, typer.Argument(help="An alias, a version, or its first digits.")],
     book: o.Book = "default",
     artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
 ) -> None:
     """Show a version: where it lies, what it was trained on, and every move that concerned it; as JSON."""
     from tasks.registry import Registry
@@ -76,6 +82,7 @@ def promote(
     reason: Reason,
     book: o.Book = "default",
     artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
 ) -> None:
     """Point an alias at a version by hand; `none` retires it, which means hold."""
     from tasks.registry import Registry
@@ -91,7 +98,11 @@ def promote(
 
 @app.command("rollback")
 def rollback(
-    alias: AliasArgument, reason: Reason, book: o.Book = "default", artifacts: o.Artifacts = None
+    alias: AliasArgument,
+    reason: Reason,
+    book: o.Book = "default",
+    artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
 ) -> None:
     """Point an alias back at the version it had before."""
     from tasks.registry import Registry

@@ -28,3 +28,19 @@ def test_the_list_shows_every_alias_of_a_version(carryflow, registry: Registry) 
     assert "challenger, champion" in line
     [other] = [line for line in answer.out.splitlines() if line.startswith(B)]
     assert "champion" not in other
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list", "--book", "../elsewhere"),
+        ("show", "nothing"),
+        ("promote", "champion", "nothing", "--reason", "why not"),
+        ("rollback", "champion", "--reason", "why not"),
+    ],
+)
+def test_verbose_shows_the_traceback_of_every_command(carryflow, artifacts: Path, words) -> None:
+    answer = carryflow("registry", *words, "--verbose")
+    assert answer.code == 2
+    assert "Traceback" in answer.err
+    assert answer.err.splitlines()[-1].startswith("Error: ")
