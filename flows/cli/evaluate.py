@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from flows.cli import options as o
+
+if TYPE_CHECKING:
+    from schemas.trading import PresetName
 
 
 def backtest(
@@ -42,7 +45,8 @@ def backtest(
     """Replay a policy on any data and window, beside cash, random and greedy.
 
     A window that overlaps what the policy was trained or chosen on is stamped IN-SAMPLE. Any flag of
-    the risk profile replays that profile, called "custom", instead of the presets.
+    the risk profile replays that profile, called "custom", instead of the presets; what no flag says is
+    the preset's that --preset names, or the default.
     """
     from flows.cli.parameters import build_advanced
     from flows.cli.train import common_flags, use_artifacts
@@ -56,7 +60,9 @@ def backtest(
         "training.trading.stop_loss": stop_loss_threshold,
         "training.trading.liquidation_buffer": liquidation_buffer,
     }
-    custom = any(value is not None for value in profile.values())
+    custom = any(value is not None for value in profile.values()) or any(
+        text.strip().startswith("training.trading") for text in set_ or []
+    )
     flags = {
         **common_flags(
             max_bad_fraction,
@@ -66,6 +72,9 @@ def backtest(
         ),
         **profile,
     }
+    parameters = build_advanced(advanced, set_, flags)
+    if custom and preset is not o.PresetOrAll.all:
+        parameters = parameters.with_profile(cast("PresetName", preset.value))
     run_backtest(
         model=model,
         data=data,
@@ -77,7 +86,7 @@ def backtest(
         end=end,
         random_runs=random_runs,
         seed=seed,
-        advanced=build_advanced(advanced, set_, flags),
+        advanced=parameters,
         verbose=verbose,
     )
 
