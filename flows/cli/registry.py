@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli import options as o
+
+if TYPE_CHECKING:
+    from schemas.registry import Move
 
 app = typer.Typer(
     help="List, show, promote and roll back versions of a book.", no_args_is_help=True, rich_markup_mode=None
@@ -84,16 +88,17 @@ def promote(
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:
-    """Point an alias at a version by hand; `none` retires it, which means hold."""
+    """Point an alias at a version by hand, whatever its gates said; `none` retires it, which means hold."""
     from tasks.registry import Registry
     from tasks.store import resolve_root
 
-    registry = Registry(resolve_root(artifacts), book)
+    root = resolve_root(artifacts)
+    registry = Registry(root, book)
     move = registry.move(alias, None if version == "none" else version, reason=reason)
     if move is None:
         print(f"{alias} of book {book} points at {registry.aliases()[alias] or 'none'} already.")  # type: ignore[index]
     else:
-        print(f"{alias} of book {book}: {move.before or 'none'} -> {move.after or 'none'}")
+        print_move(move, book, root)
 
 
 @app.command("rollback")
@@ -108,5 +113,32 @@ def rollback(
     from tasks.registry import Registry
     from tasks.store import resolve_root
 
-    move = Registry(resolve_root(artifacts), book).rollback(alias, reason=reason)
-    print(f"{alias} of book {book}: {move.before or 'none'} -> {move.after or 'none'}")
+    root = resolve_root(artifacts)
+    print_move(Registry(root, book).rollback(alias, reason=reason), book, root)
+
+
+def print_move(move: Move, book: str, root: Path) -> None:
+    """Print where an alias points now, and what the gates said of that version last."""
+    from rl.judge.gates import counted
+    from tasks.promotion import last_judgement
+    from tasks.store import Store
+
+    print(f"{move.alias} of book {book}: {move.before or 'none'} -> {move.after or 'none'}")
+    if move.after is None:
+        return
+    judged = last_judgement(Store(root), move.after)
+    if judged is None:
+        print(f"{move.after} was never judged: no gate speaks for it or against it.")
+        return
+    if judged.gates is None:
+        print(f"The last judgement of {move.after} cannot be read: it was altered or deleted. Run it again.")
+        return
+    failed = [gate for gate in judged.gates if gate.verdict == "fail"]
+    when = f"{judged.created[:16].replace('T', ' ')} UTC under {judged.preset}"
+    of = counted(len(judged.gates), "gate")
+    print(
+        f"{move.after} was last judged {when}: "
+        + (f"{len(failed)} of {of} failed." if failed else f"all {of} held.")
+    )
+    for gate in failed:
+        print(f"  {gate.name}: {gate.reason}")
