@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from rl.checkpoint import Checkpoint
-from rl.decide import Decision, decide
+from rl.decide import HOLD, Decision, decide
 from rl.market.arrays import HOUR_MS, MarketArrays
 from rl.policy import FIRST_EXIT
 from rl.sim.env import VectorSim
@@ -17,14 +17,14 @@ from rl.sim.observe import drawdown
 from rl.sim.state import CLOSED, ConfigArrays, SimState
 from schemas.errors import DataError
 from schemas.prediction import Choice, Portfolio, PresetDecision
-from schemas.trading import N_OPPORTUNITY_SLOTS, SIZE_NAMES, MarketRules, TradingConfig
+from schemas.trading import N_ACTIONS, N_OPPORTUNITY_SLOTS, SIZE_NAMES, MarketRules, TradingConfig
 
 WHERE: Final = "positions"
 
 
 def decide_now(
     market: MarketArrays,
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | None,
     presets: Mapping[str, TradingConfig],
     rules: MarketRules,
     portfolio: Portfolio,
@@ -33,7 +33,7 @@ def decide_now(
 
     Args:
         market: Assembled under the same rules.
-        checkpoint: The policy and its scaler.
+        checkpoint: The policy and its scaler; without one everything is held.
         presets: Risk profiles by name.
         rules: What venues charge.
         portfolio: What is held; the same under every profile.
@@ -41,8 +41,11 @@ def decide_now(
     Raises:
         DataError: A holding names a pair that the market does not know, or an instrument twice.
     """
-    policy, names = checkpoint.policy(), list(presets)
-    slots = checkpoint.scaler().scale(market.slot_raw)
+    names = list(presets)
+    policy = None if checkpoint is None else checkpoint.policy()
+    slots = np.zeros(market.slot_raw.shape, np.float32)
+    if checkpoint is not None:
+        slots = checkpoint.scaler().scale(market.slot_raw)
     sim = VectorSim(market, slots, rules, len(names))
     last = market.n_hours - 1
     everyone = np.arange(len(names))
@@ -59,14 +62,18 @@ def decide_now(
     private, mask = sim.private(), sim.mask()
     made = []
     for i, name in enumerate(names):
-        decision = decide(policy, slots[last : last + 1], private[i : i + 1], mask[i : i + 1])
-        choices = [_choice(market, sim.state, i, last, int(a), decision) for a in np.flatnonzero(mask[i])]
+        if policy is None:
+            decision, offered = Decision(HOLD, np.nan, np.eye(1, N_ACTIONS)[0]), np.array([HOLD])
+        else:
+            decision = decide(policy, slots[last : last + 1], private[i : i + 1], mask[i : i + 1])
+            offered = np.flatnonzero(mask[i])
+        choices = [_choice(market, sim.state, i, last, int(a), decision) for a in offered]
         made.append(
             PresetDecision(
                 preset=name,
                 config=presets[name],
                 decision=_choice(market, sim.state, i, last, decision.action, decision),
-                value=decision.value,
+                value=None if policy is None else decision.value,
                 equity=float(sim.state.nlv[i]),
                 choices=tuple(sorted(choices, key=lambda c: (-c.probability, c.action))),
             )

@@ -71,7 +71,9 @@ class PresetDecision(_Model):
     preset: str
     config: TradingConfig
     decision: Choice
-    value: float = Field(description="The critic's value, in units of the training's scaled reward.")
+    value: float | None = Field(
+        description="The critic's value, in units of the training's scaled reward; none without a policy."
+    )
     equity: float
     choices: tuple[Choice, ...] = Field(description="Every valid action, the most probable first.")
 
@@ -79,8 +81,9 @@ class PresetDecision(_Model):
 class Prediction(_Model):
     """The decision for one hour."""
 
-    version: str
+    version: str | None = Field(description="Who decides; none where the alias points at no version.")
     model: str = Field(description="What was asked for: an alias, a version or a file.")
+    why: str | None = Field(None, description="Why it is held, where no policy decides.")
     hour: datetime = Field(description="The hour decided for, UTC; the newest one of the data.")
     newest_row: datetime = Field(description="The newest row the decision could know.")
     holdings: str = Field(description="What was assumed about holdings.")

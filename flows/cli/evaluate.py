@@ -108,7 +108,10 @@ def predict(
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
-    """Decide for the newest hour of the data: action, pair, size, value, probability of each valid action."""
+    """Decide for the newest hour of the data: action, pair, size, value, probability of each valid action.
+
+    An alias that is set to none holds.
+    """
     from flows.cli.parameters import build_advanced
     from flows.cli.prediction import print_prediction
     from flows.cli.terminal import Progress, show_logs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flows.cli.terminal import heading, print_table
+from rl.judge.gates import counted
 from schemas.prediction import Choice, Prediction, PresetDecision
 
 SHOWN_CHOICES = 8
@@ -11,7 +12,9 @@ SHOWN_CHOICES = 8
 def print_prediction(prediction: Prediction) -> None:
     """Print the decision per preset, and the most probable actions behind each."""
     print(f"Decision for {prediction.hour:%Y-%m-%d %H:%M} UTC (newest row {prediction.newest_row:%H:%M:%S})")
-    print(f"Model: {prediction.model} (version {prediction.version})")
+    print(f"Model: {prediction.model} (version {prediction.version or 'none'})")
+    if prediction.why is not None:
+        print(prediction.why)
     print(prediction.holdings)
     print(prediction.fills)
     print()
@@ -32,7 +35,7 @@ def print_prediction(prediction: Prediction) -> None:
         ],
     )  # fmt: skip
     for made in prediction.presets:
-        heading(f"{made.preset}: {len(made.choices)} valid actions")
+        heading(f"{made.preset}: {counted(len(made.choices), 'valid action')}")
         print_table(
             ["action", "probability"],
             [[choice.name, f"{choice.probability:.4f}"] for choice in made.choices[:SHOWN_CHOICES]],
