@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from schemas.errors import ArtifactError, ConfigError
+from rl.judge.gates import counted
+from schemas.errors import ArtifactError, ConfigError, DataError
 from schemas.params import Advanced
 from schemas.prediction import Portfolio, Prediction
 from schemas.registry import ALIASES
@@ -19,6 +20,7 @@ from tasks.models import find_model
 from tasks.registry import Registry
 from tasks.store import Store, resolve_root
 
+FORMAT = "docs/portfolio.md shows one."
 NOTHING_HELD = "No --portfolio was given: it is assumed that nothing is held."
 
 
@@ -71,15 +73,22 @@ def predict(
     presets: dict[str, TradingConfig] = {
         name: config for name, config in PRESETS.items() if preset in ("all", name)
     }
+    try:
+        decided = decide_now(market, checkpoint, presets, rules, held)
+    except DataError as error:
+        raise DataError(error.what, f"{portfolio}, {error.where}", error.remedy) from error
     return Prediction(
         version=None if checkpoint is None else version_of(checkpoint),
         model=model,
         why=why,
         hour=hour_of(market),
         newest_row=datetime.fromisoformat(facts["last"]),
-        holdings=NOTHING_HELD if portfolio is None else f"{len(held.positions)} positions, from {portfolio}.",
+        holdings=NOTHING_HELD
+        if portfolio is None
+        else f"{counted(len(held.positions), 'position')}, from {portfolio}.",
         fills=f"An order decided now fills at the quotes {rules.fill_delay_steps} h later.",
-        presets=tuple(decide_now(market, checkpoint, presets, rules, held)),
+        odd=decided.odd,
+        presets=decided.presets,
     )
 
 
@@ -109,8 +118,15 @@ def read_portfolio(path: Path) -> Portfolio:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}.", str(path), "Check the path.") from error
     except UnicodeDecodeError as error:
-        raise ConfigError("is not text.", str(path)) from error
+        raise ConfigError("is not text.", str(path), FORMAT) from error
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{field + ': ' if field else ''}{first['msg']}.", str(path)) from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{said}.", ", ".join([str(path), *_places(first["loc"])]), FORMAT) from error
+
+
+def _places(loc: tuple[int | str, ...]) -> list[str]:
+    """Name a place in the file as a person counts: positions from 1."""
+    if len(loc) > 1:
+        return [f"position {int(loc[1]) + 1}", *map(str, loc[2:])]
+    return [str(part) for part in loc]

@@ -114,7 +114,7 @@ def predict(
     """
     from flows.cli.parameters import build_advanced
     from flows.cli.prediction import print_prediction
-    from flows.cli.terminal import Progress, show_logs
+    from flows.cli.terminal import Progress, print_note, show_logs
     from flows.cli.train import common_flags, use_artifacts
     from tasks.predict import predict as compute
 
@@ -133,6 +133,8 @@ def predict(
         model, data, history, book=book, preset=preset.value, portfolio=portfolio, advanced=advanced
     )
     progress.done()
+    for sentence in prediction.odd:
+        print_note(sentence)
     if as_json:
         print(prediction.model_dump_json(indent=2))
     else:
