@@ -99,7 +99,8 @@ def predict(
     preset: Annotated[o.PresetOrAll, typer.Option(
         help="Risk profile to decide for, or each.")] = o.PresetOrAll.all,
     portfolio: Annotated[Path | None, typer.Option(
-        help="JSON file with what is held; without it, nothing is assumed to be held.")] = None,
+        help="JSON file with what is held (docs/portfolio.md has its fields and an example); without it, "
+        "nothing is assumed to be held.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     initial_capital: o.Capital = None,
     funding_boundary: o.FundingBoundary = None,
