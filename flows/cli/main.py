@@ -7,6 +7,7 @@ program (a leak that `audit` finds is one), or NOT READY of `status`, 2 a mistak
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -68,7 +69,8 @@ def _report(error: Exception) -> int:
         return 2
     if isinstance(error, OSError) and error.filename is not None:
         print_error(f"{error.filename}: {error.strerror}.")
-        return 2 if isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError) else 1
+        theirs = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError)
+        return 2 if theirs or error.errno == errno.EROFS else 1
     print_error(f"unexpected {type(error).__name__}: {error}. Repeat with --verbose to see where.")
     return 1
 
