@@ -1,10 +1,12 @@
 """The policy: a market encoder run once per hour, and a thin part run once per state.
 
 What is on offer depends on the hour and not on the agent, so most parameters, and all attention between
-opportunity slots, live in `encode`; `heads` reads the code of an hour beside the private features of all states that share it.
+opportunity slots, live in `encode`; `heads` reads the code of an hour beside the private features of all
+states that share it.
 There is no positional embedding: shuffling slots shuffles the logits that point at them, and nothing else.
 
-Shapes: H market hours, K states of each, B = H x K states, 10 opportunity slots, 5 position slots, 36 actions.
+Shapes: H market hours, K states of each, B = H x K states, 10 opportunity slots, 5 position slots,
+36 actions.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ class MarketCode(NamedTuple):
         tokens: (H, 10, 192) attention key, attention value and pointer key of each slot; 0 where empty.
         valid: (H, 10) whether the slot is filled.
         summary: (H, 288) the hour as a whole, as it enters the first layer of actor and critic.
-        forecast: (H, 10, 3) what each slot will pay, see `rl.forecast`; for the auxiliary loss, no state reads it.
+        forecast: (H, 10, 3) what each slot will pay, see `rl.forecast`; no state reads it.
     """
 
     tokens: Tensor
@@ -85,6 +87,13 @@ def masked_log_softmax(logits: Tensor, valid: Tensor, dim: int = -1) -> Tensor:
     Invalid logits get exactly zero gradient. Without any valid entry the result is finite and meaningless.
     """
     return F.log_softmax(torch.where(valid, logits, INVALID), dim)
+
+
+def masked_log_mean_exp(logits: Tensor, valid: Tensor) -> Tensor:
+    """Return log of the mean of exp over the valid entries of each row; 0 where there is none."""
+    count = valid.sum(1)
+    mean = torch.where(valid, logits, INVALID).logsumexp(1) - count.clamp(min=1).log()
+    return torch.where(count > 0, mean, 0.0)
 
 
 def action_log_probabilities(kind: Tensor, slot: Tensor, size: Tensor, leave: Tensor, mask: Tensor) -> Tensor:
@@ -106,6 +115,10 @@ def action_log_probabilities(kind: Tensor, slot: Tensor, size: Tensor, leave: Te
     slots = entries.any(1)
     exits = mask[:, FIRST_EXIT:]
     kinds = torch.stack((mask[:, 0], slots.any(1), exits.any(1)), 1)
+    zero = torch.zeros_like(kind[:, 0])
+    # Entering is as likely as the best slots make it, not only as a head of its own says: what is learnt
+    # about a slot raises or lowers entering wherever such a slot is on offer. Equal slots add nothing.
+    kind = kind + torch.stack((zero, masked_log_mean_exp(slot, slots), masked_log_mean_exp(leave, exits)), 1)
     log_kind = masked_log_softmax(kind, kinds)
     log_entry = masked_log_softmax(slot, slots).unsqueeze(1) + masked_log_softmax(size, entries, 1)
     log_exit = masked_log_softmax(leave, exits)

@@ -26,15 +26,15 @@ from rl.checkpoint import (
 from rl.evaluate import Evaluator
 from rl.forecast import forecast_loss
 from rl.health import behaviour, check_minibatch, check_rollout, check_weights
-from rl.market.arrays import F64, I64, Bool
-from rl.policy import MarketCode, Policy
+from rl.market.arrays import F64, I64, SLOT_FEATURES, Bool
+from rl.policy import FIRST_EXIT, INTERVAL_FEATURE, MarketCode, Policy
 from rl.ppo import RewardScaler, gae, update
 from rl.rollout import Rollout, collect
 from rl.schedule import learning_rate, plan_run
 from rl.sim.env import VectorSim
 from rl.sim.episodes import EpisodeRunner, FinishedEpisode, RunnerStep
 from schemas.checkpoint import CheckpointInfo, Progress, RewardScale
-from schemas.trading import N_ACTIONS, N_PRIVATE
+from schemas.trading import N_ACTIONS, N_PRIVATE, SIZE_FRACTIONS
 
 OFF_GUARD = 0.1  # share of imitated steps at which the policy's own action is done
 MEAN_OVER = 100  # episodes in the running mean
@@ -54,6 +54,7 @@ class TradingEnvironments:
 
     def __init__(self, runner: EpisodeRunner) -> None:
         self.runner = runner
+        self.hidden: Bool | None = None  # (T, 10) slots that are not on offer for now
 
     def plan(self, steps: int) -> I64:
         """Return (steps + 1, cohorts) rows."""
@@ -65,7 +66,12 @@ class TradingEnvironments:
 
     def mask(self) -> Bool:
         """Return (N, 36)."""
-        return self.runner.sim.mask()
+        mask = self.runner.sim.mask()
+        if self.hidden is not None:
+            mask = mask.copy()
+            hidden = self.hidden[self.runner.sim.t]
+            mask[:, 1:FIRST_EXIT] &= ~np.tile(hidden, (1, len(SIZE_FRACTIONS)))
+        return mask
 
     def step(self, action: I64) -> RunnerStep:
         """Step and reset."""
@@ -101,6 +107,13 @@ class Trainer:
         self.reward_scaler = RewardScaler(self.shape.n_envs, a.training.gamma)
         first, stop = a.splits.validation.rows(a.market.start_ms)
         self.evaluator = Evaluator(a.market, slots, a.rules, (first, stop - 1), a.profiles, sim.quotes)
+        exact = (
+            "long_interval_8",
+            "short_interval_8",
+            "hours_to_long_settlement_8",
+            "hours_to_short_settlement_8",
+        )
+        self.measured = torch.tensor([float(name not in exact) for name in SLOT_FEATURES], device=a.device)
         self.auxiliary: Callable[[MarketCode, Tensor], Tensor] | None = None
         if a.training.forecast_coef > 0:
             forecast = forecast_loss(a.market, a.splits.train.rows(a.market.start_ms), a.device)
@@ -140,9 +153,10 @@ class Trainer:
             group["lr"] = rate
         rollout = self.rollout
         imitate = self.updates < round(training.imitation_share * self.shape.updates)
+        contexts = self._disturbed()
         finished = collect(
             self.policy,
-            self.contexts,
+            contexts,
             self.environments,
             rollout,
             self.generator,
@@ -153,7 +167,7 @@ class Trainer:
         statistics = update(
             self.policy,
             self.optimizer,
-            self.contexts,
+            contexts,
             rollout,
             advantage,
             returns,
@@ -186,6 +200,21 @@ class Trainer:
         }
         self.metrics.append(row)
         return row
+
+    def _disturbed(self) -> Tensor:
+        """Return the hours as this update sees them: without some pairs, and with noise on what is measured."""
+        training, market = self.assignment.training, self.assignment.market
+        contexts = self.contexts
+        if training.feature_noise > 0:
+            noise = torch.randn(contexts.shape, generator=self.generator).to(contexts.device)
+            there = (contexts[:, :, INTERVAL_FEATURE] != 0).unsqueeze(-1)
+            contexts = contexts + training.feature_noise * noise * there * self.measured
+        if training.pair_dropout > 0:
+            dropped = self.rng.random(len(market.pair_long)) < training.pair_dropout
+            hidden = (market.slot_pair >= 0) & dropped[market.slot_pair]
+            self.environments.hidden = hidden
+            contexts = contexts * ~torch.from_numpy(hidden).to(contexts.device).unsqueeze(-1)
+        return contexts
 
     def _teach(self, private: NDArray[np.float32], mask: Bool, drawn: I64) -> tuple[I64, I64]:
         """Record what greedy would do; now and then do what was drawn, to see where that leads."""

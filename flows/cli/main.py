@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from flows.cli import audit, data, evaluate, registry, status, train
+from flows.cli import audit, certify, data, evaluate, registry, status, train
 from flows.cli.signals import Terminated, watch_signals
 from flows.cli.terminal import print_error
 
@@ -29,6 +29,7 @@ app.command("train")(train.train)
 app.command("backtest")(evaluate.backtest)
 app.command("predict")(evaluate.predict)
 app.command("audit")(audit.audit)
+app.command("certify")(certify.certify)
 app.command("sample-data")(data.sample_data)
 app.command("validate")(data.validate)
 app.add_typer(registry.app, name="registry")

@@ -143,8 +143,8 @@ def generate(name: str, days: int, seed: int, rules: MarketRules | None = None) 
 def informed(known: Known, last: int) -> Callable[[int, int, F64, Bool, Bool, F64], int]:
     """Return the decisions of a trader who knows the regimes, those to come too.
 
-    It enters what will pay most by `last` after its round trip, and leaves when nothing more will be paid;
-    a pair that its leverage cannot survive it leaves alone.
+    It enters what will pay most after its round trip until its spell or the window ends, leaves when the
+    spell is over, and leaves alone a pair that its leverage cannot survive.
 
     Args:
         known: The market.
@@ -154,9 +154,9 @@ def informed(known: Known, last: int) -> Callable[[int, int, F64, Bool, Bool, F6
         A function of (t, pairs held (5,), active (5,), mask (36,), leverage) to an action.
     """
     market = known.market
-    ahead = np.zeros((last + 3, known.carry.shape[1]))  # the most that holding from t on brings
+    ahead = np.zeros((last + 3, known.carry.shape[1]))  # what the rest of a spell brings from t on
     for t in range(last, -1, -1):
-        ahead[t] = np.maximum(0.0, known.carry[t] + ahead[t + 1])
+        ahead[t] = np.where(known.carry[t] > 0.0, known.carry[t] + ahead[t + 1], 0.0)
     cost = market.slot_raw[..., -1] / 100.0
 
     def act(t: int, held: F64, active: Bool, mask: Bool, leverage: F64) -> int:
