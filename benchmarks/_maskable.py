@@ -19,6 +19,7 @@ from sb3_contrib import MaskablePPO
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rl.market.arrays import MarketArrays
 from rl.policy import INITIAL_KIND, INTERVAL_FEATURE, INVALID, Policy, _Block
@@ -31,8 +32,6 @@ from rl.trainer import MIN_EXPOSURE
 from schemas.trading import (
     N_ACTIONS,
     N_OPPORTUNITY_SLOTS,
-    N_POSITION_FEATURES,
-    N_POSITION_SLOTS,
     N_PRIVATE,
     N_SLOT_FEATURES,
     MarketRules,
@@ -41,10 +40,10 @@ from schemas.trading import (
 from schemas.training import TrainingConfig
 
 Network = Literal["attention", "mlp"]
-WIDTH, LAYERS, ATTENTION_HEADS = 128, 3, 4
+WIDTH, LAYERS, ATTENTION_HEADS = 128, 2, 4  # as in the policy
 TOLD = 24  # what each token adds to the features
-HIDDEN = [148, 128]  # of actor and critic each; makes the whole about 792,000 parameters
-_N_STATE = N_PRIVATE - N_POSITION_SLOTS * N_POSITION_FEATURES
+OF_STATE = (256, 192)
+HIDDEN = [231, 192]  # of actor and critic each; makes the whole about 792,000 parameters
 
 
 class SimulatorVecEnv(VecEnv):
@@ -109,43 +108,40 @@ class SimulatorVecEnv(VecEnv):
 
 
 class AttentionExtractor(BaseFeaturesExtractor):
-    """One network over everything: state, positions and opportunities are sixteen tokens that attend."""
+    """The policy's blocks in one network over the whole observation, so that they run for every state.
+
+    The slots are ten tokens that attend to each other and know the state.
+    """
 
     gain: Tensor
     offset: Tensor
 
     def __init__(self, observation_space: spaces.Box) -> None:
-        tokens = 1 + N_POSITION_SLOTS + N_OPPORTUNITY_SLOTS
-        super().__init__(observation_space, WIDTH + (tokens - 1) * TOLD)
+        super().__init__(observation_space, OF_STATE[1] + N_OPPORTUNITY_SLOTS * TOLD)
         squash = Policy(seed=None)
         self.register_buffer("gain", squash.gain)
         self.register_buffer("offset", squash.offset)
-        self.of_state = nn.Linear(_N_STATE, WIDTH)
-        self.of_position = nn.Linear(N_POSITION_FEATURES, WIDTH)
-        self.of_slot = nn.Linear(N_SLOT_FEATURES, WIDTH)
+        self.state_in = nn.Linear(N_PRIVATE, OF_STATE[0])
+        self.state_out = nn.Linear(*OF_STATE)
+        self.embed = nn.Linear(N_SLOT_FEATURES, WIDTH)
+        self.embed_state = nn.Linear(OF_STATE[1], WIDTH)
         self.blocks = nn.ModuleList(_Block(WIDTH, ATTENTION_HEADS) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(WIDTH)
         self.tell = nn.Linear(WIDTH, TOLD)
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Map (B, 275) to (B, 488)."""
+        """Map (B, 275) to (B, features)."""
         private, market = observations.split((N_PRIVATE, N_OPPORTUNITY_SLOTS * N_SLOT_FEATURES), 1)
         slots = market.unflatten(1, (N_OPPORTUNITY_SLOTS, N_SLOT_FEATURES))
-        state, positions = torch.asinh((private - self.offset) * self.gain).split(
-            (_N_STATE, N_PRIVATE - _N_STATE), 1
-        )
-        positions = positions.unflatten(1, (N_POSITION_SLOTS, N_POSITION_FEATURES))
-        active = private[:, _N_STATE::N_POSITION_FEATURES] != 0
-        there = torch.cat((torch.ones_like(active[:, :1]), active, slots[:, :, INTERVAL_FEATURE] != 0), 1)
-        x = torch.cat(
-            (self.of_state(state).unsqueeze(1), self.of_position(positions), self.of_slot(slots)), 1
-        )
-        bias = torch.where(there, 0.0, INVALID)[:, None, None, :]
+        z = torch.asinh((private - self.offset) * self.gain)
+        state = F.relu(self.state_out(F.relu(self.state_in(z))))
+        filled = slots[:, :, INTERVAL_FEATURE] != 0
+        bias = torch.where(filled, 0.0, INVALID)[:, None, None, :]
+        x = self.embed(slots) + self.embed_state(state).unsqueeze(1)
         for block in self.blocks:
             x = block(x, bias)
-        x = self.norm(x)
-        told: Tensor = self.tell(x[:, 1:]) * there[:, 1:].unsqueeze(-1)
-        return torch.cat((x[:, 0], told.flatten(1)), 1)
+        told: Tensor = self.tell(self.norm(x)) * filled.unsqueeze(-1)
+        return torch.cat((state, told.flatten(1)), 1)
 
 
 def maskable_ppo(

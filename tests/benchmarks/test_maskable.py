@@ -79,16 +79,14 @@ def test_the_attention_network_has_as_many_parameters_as_the_policy(maskable: Mo
     assert abs(sum(p.numel() for p in policy.parameters()) - 792_000) <= 7_920
 
 
-def test_what_is_not_there_changes_nothing_in_the_attention_network(maskable: ModuleType) -> None:
+def test_an_empty_slot_changes_nothing_in_the_attention_network(maskable: ModuleType) -> None:
     extractor = maskable.AttentionExtractor(maskable.OBSERVATION)
     rng = np.random.default_rng(0)
     observation = torch.from_numpy(rng.normal(size=(8, 275)).astype(np.float32))
-    positions, slots = observation[:, 15:75].view(8, 5, 12), observation[:, 75:].view(8, 10, 20)
-    positions[:, :2, 0], positions[:, 2:, 0] = 1.0, 0.0
+    slots = observation[:, 75:].view(8, 10, 20)
     slots[:, 6:, INTERVAL_FEATURE] = 0.0
     with torch.no_grad():
         before = extractor(observation)
-        positions[:, 2:, 1:] += 5.0
         slots[:, 6:, 3:] += 5.0
         assert torch.equal(extractor(observation), before)
         slots[:, 0, 3:] += 5.0
