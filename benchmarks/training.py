@@ -181,7 +181,7 @@ def compare(name: str, market: MarketArrays, args: argparse.Namespace) -> None:
 def main() -> None:
     """Measure on the sample, and on real data where there is some."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=15.0, help="For each contestant and market.")
+    parser.add_argument("--seconds", type=float, default=12.0, help="For each contestant and market.")
     parser.add_argument("--threads", type=int, default=2, help="Torch threads.")
     parser.add_argument("--days", type=int, default=30, help="Days of the generated market.")
     parser.add_argument("--skip-sb3", action="store_true", help="Leave MaskablePPO out.")
