@@ -23,7 +23,8 @@ from rl.checkpoint import (
     weights_of,
 )
 from rl.evaluate import Evaluator
-from rl.health import behaviour, check_minibatch, check_rollout, check_weights
+from rl.finite import check_minibatch, check_rollout, check_weights
+from rl.health import MEAN_OVER, behaviour
 from rl.market.arrays import F64, I64, Bool
 from rl.policy import Policy
 from rl.ppo import RewardScaler, gae, update
@@ -34,7 +35,6 @@ from rl.sim.episodes import EpisodeRunner, FinishedEpisode, RunnerStep
 from schemas.checkpoint import CheckpointInfo, Progress, RewardScale
 from schemas.trading import N_ACTIONS, N_PRIVATE
 
-MEAN_OVER = 100  # episodes in the running mean
 MIN_EXPOSURE = 0.05  # a profile that may hardly trade does not blow its rewards up
 METRIC_COLUMNS = (
     *("update", "episodes", "steps", "reward_mean", "mean_100", "hourly_reward", "liquidations_per_episode"),

@@ -19,19 +19,22 @@ import torch
 import rl.policy
 import rl.train
 import rl.trainer
+from rl.backtest import greedy_actor
 from rl.checkpoint import Checkpoint, load_checkpoint
 from rl.decide import decide
-from rl.health import TrainingDiverged
+from rl.finite import TrainingDiverged
+from rl.health import judge
 from rl.market.arrays import MarketArrays
 from rl.market.scaler import Scaler
 from rl.market.splits import split_windows
+from rl.replay import Group, replay
 from rl.sim.env import VectorSim
 from rl.sim.state import ConfigArrays
 from rl.train import LAST_GOOD, better, resolve_device, train
 from rl.trainer import METRIC_COLUMNS, TIMING_COLUMNS
 from schemas.checkpoint import TrainingResult
 from schemas.errors import ArtifactError, ConfigError
-from schemas.trading import PRESETS, MarketRules
+from schemas.trading import PRESETS, MarketRules, TradingConfig
 from schemas.training import TrainingConfig
 from tests.rl.sim.markets import random_market
 
@@ -203,6 +206,38 @@ def test_validation_is_one_episode_from_flat_by_deterministic_decisions(
     final = next(model for model in result.models if model.file == "final_model.safetensors")
     assert earned != 0.0
     assert final.validation_pct == pytest.approx(earned, abs=1e-9)
+
+
+def test_greedy_is_replayed_over_validation_as_a_backtest_does_it(
+    whole: tuple[Path, TrainingResult, list], tmp_path: Path
+) -> None:
+    def backtested(configs: dict[str, TradingConfig]) -> dict[str, float]:
+        first, stop = SPLITS.validation.rows(MARKET.start_ms)
+        groups = [Group(name, "greedy", config, 1, greedy_actor(MARKET)) for name, config in configs.items()]
+        nlv = replay(MARKET, (first, stop - 1), RULES, groups).curves.nlv
+        return dict(zip(configs, 100.0 * (nlv[-1] / nlv[0] - 1.0), strict=True))
+
+    assert whole[1].greedy_validation_pct == pytest.approx(backtested({"own": RECIPE.trading}), abs=1e-9)
+    drawn = RECIPE.model_copy(update={"sample_random_config": True})
+    result = run(tmp_path, drawn, preset="aggressive", time_budget=0.0)
+    assert next(iter(result.greedy_validation_pct)) == "aggressive", "first the one that chooses"
+    assert result.greedy_validation_pct == pytest.approx(backtested(PRESETS), abs=1e-9)
+    assert len(set(result.greedy_validation_pct.values())) == 3
+
+
+def test_the_signs_of_the_whole_run_are_told_on_the_way_and_in_the_summary(
+    whole: tuple[Path, TrainingResult, list], tmp_path: Path
+) -> None:
+    folder, result, told = whole
+    rows = pd.read_parquet(folder / "out" / "metrics.parquet").to_dict("records")
+    greedy = result.greedy_validation_pct["own"]
+    assert result.health == judge(rows, greedy)
+    assert told[3]["health"] == judge(rows[:4], greedy)
+    assert any(sign.verdict != "unknown" for sign in result.health.signs)
+    run(tmp_path, should_stop=stop_after(4))
+    later: list[dict[str, Any]] = []
+    assert run(tmp_path, on_progress=later.append).health == result.health, "earlier processes count"
+    assert later[0]["health"] == told[4]["health"]
 
 
 def test_a_resumed_run_is_the_undisturbed_run(
