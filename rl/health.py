@@ -30,7 +30,8 @@ def behaviour(rollout: Rollout) -> dict[str, float]:
         entropy_entry of slot and size given an entry (weighted by the probability of entering), nats.
     """
     action = rollout.action
-    logp = rollout.all_logp.flatten(0, 1)
+    # Where entering is all but impossible, single precision leaves only noise of what is divided here.
+    logp = rollout.all_logp.flatten(0, 1).cpu().double()
     kinds = kind_masses(logp)
     tiny = torch.finfo(kinds.dtype).tiny
     kind_entropy = -(kinds * kinds.clamp(min=tiny).log()).sum(1)
@@ -169,16 +170,21 @@ class _Run:
             return self.judged(name, value, None, f"{value:.2f} nats: it still tries things")
         if self.greedy is None or not self.evaluated.size:
             return Sign(name=name, value=value, verdict="unknown", reading=f"{value:.2f} nats, not compared")
-        latest, earlier = np.split(self.evaluated, [-self.m.evaluations])[::-1]
-        own = float(latest.mean())
+        own = float(self.evaluated[-self.m.evaluations :].mean())
         compared = f"validation {own:+.2f} %, greedy {self.greedy:+.2f} %"
         if own < self.greedy:
-            mean_rises = self.movement is None or self.movement.rises(self.m)
-            if mean_rises or latest.max() > earlier.max(initial=-math.inf):
-                said = f"{value:.2f} nats: behind, and still rising ({compared})"
-                return self.judged(name, value, "behind", said)
-            return self.judged(name, value, "stuck", f"{value:.2f} nats: stuck ({compared})")
+            rises = self.movement is None or self.movement.rises(self.m) or self._validation_rises()
+            said = "behind, and not settled yet" if rises else "stuck"
+            return self.judged(
+                name, value, "behind" if rises else "stuck", f"{value:.2f} nats: {said} ({compared})"
+            )
         return self.judged(name, value, None, f"{value:.2f} nats: decided ({compared})")
+
+    def _validation_rises(self) -> bool:
+        """Whether the latest evaluations hold a new best, or there is nothing yet to compare with."""
+        n = self.evaluated.size
+        before = max(n - self.m.evaluations, min(n - 1, 1))
+        return before < 1 or bool(self.evaluated[before:].max() > self.evaluated[:before].max())
 
     def share(self, kind: str) -> float:
         """Return the share of recent steps of a kind."""

@@ -33,6 +33,13 @@ def test_behaviour_counts_kinds_and_splits_entropy() -> None:
     assert seen["entropy_entry"] == pytest.approx(np.log(2), abs=1e-5)
 
 
+def test_the_entropy_of_a_hardly_possible_entry_is_no_noise() -> None:
+    rollout = Rollout(1, 2, 75, 36, CPU)
+    rollout.all_logp[:] = -100.0  # 35 actions alike, each of probability 4e-44
+    rollout.all_logp[..., 0] = 0.0
+    assert behaviour(rollout)["entropy_entry"] == pytest.approx(np.log(30), abs=1e-5)
+
+
 def test_behaviour_where_entering_is_impossible() -> None:
     rollout = Rollout(1, 2, 75, 36, CPU)
     rollout.all_logp[:] = -1e9
@@ -142,6 +149,8 @@ def test_low_entropy_is_stuck_only_behind_greedy(which: str) -> None:
     assert stuck.verdict == "bad"
     assert "stuck" in stuck.reading
     assert "--entropy-coef" in stuck.advice
+    few = judge(rows(n=12, **(low | {"reward_mean": steady(0.0), "eval_return": steady(0.0)})), GREEDY)
+    assert few.sign(name).verdict == "bad", "three evaluations that stand still are enough"
     tries = {f"entropy_{which}": steady(0.6)}
     assert read(name, **tries, eval_return=steady(0.1)).verdict == "good", "behind, and still trying"
     assert judge(rows(**low), None).sign(name).verdict == "unknown", "nothing to compare with"
