@@ -16,6 +16,30 @@ class TrainingDiverged(UserError):
     """A NaN or an infinity appeared; `where` names the tensor."""
 
 
+class ActingDiverged(TrainingDiverged):
+    """It appeared while acting: whatever spoiled the policy came in an earlier update."""
+
+
+def check_decision(private: Tensor, logp: Tensor, value: Tensor) -> None:
+    """Stop before an action is drawn from what is no distribution.
+
+    Args:
+        private: (N, F) observations.
+        logp: (N, A) log-probabilities; those of masked actions are hugely negative, and finite.
+        value: (N,).
+
+    Raises:
+        ActingDiverged: It names the observation, or else what the policy made of it.
+    """
+    bad = ~private.isfinite()
+    if bool(bad.any()):
+        name = f"observation {int(bad.any(0).nonzero()[0])}"
+        raise _diverged(name, "as the simulator gave it", ActingDiverged)
+    for name, tensor in (("log-probability", logp), ("value", value)):
+        if not bool(tensor.isfinite().all()):
+            raise _diverged(name, "as the policy gave it", ActingDiverged)
+
+
 def check_minibatch(policy: nn.Module, values: Mapping[str, Tensor]) -> None:
     """Stop before the optimizer's step where a loss or a gradient is not finite.
 
@@ -46,22 +70,21 @@ def check_weights(policy: nn.Module) -> None:
 
 
 def check_rollout(rollout: Rollout) -> None:
-    """Stop where the simulator or the policy gave something that is not finite.
+    """Stop where a rollout brought something that is not finite; its decisions were checked before.
 
     Raises:
-        TrainingDiverged: It names what.
+        ActingDiverged: It names what.
     """
-    if not bool(rollout.private.isfinite().all()):
-        feature = int((~rollout.private.isfinite()).flatten(0, 1).any(0).nonzero()[0])
-        raise _diverged(f"observation {feature}", "as the simulator gave it")
     if not np.isfinite(rollout.reward).all():
-        raise _diverged("reward", "as the simulator gave it")
-    if not bool(rollout.value.isfinite().all()) or not np.isfinite(rollout.final_value).all():
-        raise _diverged("value", "in a rollout")
+        raise _diverged("reward", "as the simulator gave it", ActingDiverged)
+    if not np.isfinite(rollout.next_value).all() or not np.isfinite(rollout.final_value).all():
+        raise _diverged("value", "at the end of a rollout", ActingDiverged)
 
 
-def _diverged(tensor: str, circumstance: str) -> TrainingDiverged:
-    return TrainingDiverged(
+def _diverged(
+    tensor: str, circumstance: str, kind: type[TrainingDiverged] = TrainingDiverged
+) -> TrainingDiverged:
+    return kind(
         f"training stopped: a number that is not finite, {circumstance}.",
         tensor,
         "Lower the learning rate, and check the data for absurd prices or rates.",

@@ -9,6 +9,7 @@ Shapes: T steps of N environments; A actions; F private features; H distinct con
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -161,6 +162,7 @@ def collect(
     environments: Environments,
     rollout: Rollout,
     generator: torch.Generator,
+    check: Callable[[Tensor, Tensor, Tensor], None] | None = None,
 ) -> list[Any]:
     """Fill a rollout with T steps of every environment.
 
@@ -170,6 +172,7 @@ def collect(
         environments: Stepped T times.
         rollout: Overwritten.
         generator: Draws the actions.
+        check: Called with private observations, log-probabilities and values before each draw.
 
     Returns:
         Summaries of the episodes that ended.
@@ -186,6 +189,8 @@ def collect(
         rollout.private[t] = torch.from_numpy(environments.private())
         rollout.mask[t] = torch.from_numpy(environments.mask())
         logp, value = policy.heads(gather(code, where[t]), rollout.private[t], rollout.mask[t])
+        if check is not None:
+            check(rollout.private[t], logp, value)
         action = sample(logp.cpu(), generator)
         rollout.all_logp[t], rollout.value[t] = logp, value
         rollout.action[t] = action

@@ -18,7 +18,7 @@ import torch
 
 from rl.assignment import Assignment
 from rl.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from rl.finite import TrainingDiverged
+from rl.finite import ActingDiverged, TrainingDiverged
 from rl.health import judge
 from rl.market.arrays import MarketArrays
 from rl.market.scaler import Scaler
@@ -149,6 +149,7 @@ class _Run:
         self.saved_at = time.monotonic()
         self.evaluation_seconds = 0.0
         self.speeds: list[float] = []
+        self.acted: Checkpoint | None = None  # the newest state that went through a rollout
         kept = self.resume.load()
         if kept is None:
             self.trainer.begin()
@@ -205,14 +206,16 @@ class _Run:
     def _update(self) -> dict[str, float]:
         """One update, with the evaluation and the checkpoints that fall due at its end."""
         trainer, training = self.trainer, self.assignment.training
-        good, before = trainer.checkpoint(), trainer.episodes
+        now, before = trainer.checkpoint(), trainer.episodes
         try:
             row = trainer.step()
         except TrainingDiverged as error:
             path = self.work_dir / LAST_GOOD
-            save_checkpoint(path, good)
+            # What cannot act was spoiled by the update before.
+            save_checkpoint(path, (self.acted if isinstance(error, ActingDiverged) else None) or now)
             remedy = f"{error.remedy} The last good state is {path}; --resume-from starts from it."
             raise TrainingDiverged(error.what, error.where, remedy) from error
+        self.acted = now
         due = passed(before, trainer.episodes, training.eval_every, training.num_episodes)
         validation = None
         if due or trainer.has_finished():

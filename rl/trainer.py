@@ -23,7 +23,7 @@ from rl.checkpoint import (
     weights_of,
 )
 from rl.evaluate import Evaluator
-from rl.finite import check_minibatch, check_rollout, check_weights
+from rl.finite import check_decision, check_minibatch, check_rollout, check_weights
 from rl.health import MEAN_OVER, behaviour
 from rl.market.arrays import F64, I64, Bool
 from rl.policy import Policy
@@ -129,7 +129,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         rollout = self.rollout
-        finished = collect(self.policy, self.contexts, self.environments, rollout, self.generator)
+        finished = collect(
+            self.policy, self.contexts, self.environments, rollout, self.generator, check_decision
+        )
         check_rollout(rollout)
         advantage, returns = self._targets()
         statistics = update(

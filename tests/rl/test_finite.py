@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from rl.finite import TrainingDiverged, check_minibatch, check_rollout, check_weights
+from rl.finite import (
+    ActingDiverged,
+    TrainingDiverged,
+    check_decision,
+    check_minibatch,
+    check_rollout,
+    check_weights,
+)
 from rl.policy import Policy
 from rl.rollout import Rollout
 from tests.rl.classic import CPU
@@ -41,15 +48,25 @@ def test_a_bad_weight_is_named() -> None:
         check_weights(policy)
 
 
-@pytest.mark.parametrize("what", ["observation 17", "reward", "value"])
-def test_a_bad_rollout_is_named(what: str) -> None:
+@pytest.mark.parametrize("what", ["observation 17", "log-probability", "value"])
+def test_a_bad_decision_is_named_before_an_action_is_drawn_from_it(what: str) -> None:
+    given = {"observation 17": torch.zeros(2, 75), "log-probability": torch.full((2, 36), -1e9),
+             "value": torch.zeros(2)}  # fmt: skip
+    check_decision(*given.values())
+    if what == "value":
+        given[what][1] = float("inf")
+    else:
+        given[what][1, 17] = float("nan")
+    with pytest.raises(ActingDiverged, match=f"^{what}: "):
+        check_decision(*given.values())
+
+
+@pytest.mark.parametrize(
+    ("what", "where"), [("reward", "reward"), ("value", "next_value"), ("value", "final_value")]
+)
+def test_a_bad_rollout_is_named(what: str, where: str) -> None:
     rollout = Rollout(3, 2, 75, 36, CPU)
     check_rollout(rollout)
-    if what == "reward":
-        rollout.reward[1, 1] = np.nan
-    elif what == "value":
-        rollout.value[1, 1] = float("inf")
-    else:
-        rollout.private[1, 1, 17] = float("nan")
-    with pytest.raises(TrainingDiverged, match=f"^{what}: "):
+    getattr(rollout, where)[..., 1] = np.nan
+    with pytest.raises(ActingDiverged, match=f"^{what}: "):
         check_rollout(rollout)

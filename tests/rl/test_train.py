@@ -376,6 +376,29 @@ def test_a_number_that_is_none_stops_training_and_keeps_the_last_good_state(
     assert all(tensor.isfinite().all() for tensor in kept.weights.values())
 
 
+def test_where_an_update_spoiled_the_policy_the_state_before_that_update_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, good = [], rl.trainer.update
+
+    def spoiling(policy: Any, *args: Any) -> Any:
+        statistics = good(policy, *args)
+        calls.append(0)
+        if len(calls) == 3:
+            with torch.no_grad():
+                for parameter in policy.parameters():
+                    parameter.mul_(1e30)  # finite, and nothing that can act
+        return statistics
+
+    monkeypatch.setattr(rl.trainer, "update", spoiling)
+    with pytest.raises(TrainingDiverged, match=r"^log-probability: .*as the policy gave it"):
+        run(tmp_path)
+    kept = load_checkpoint(tmp_path / "work" / LAST_GOOD)
+    assert kept.info.progress.update == 2, "the state after the third update could not act"
+    monkeypatch.setattr(rl.trainer, "update", good)
+    assert run(tmp_path / "again", start_from=kept).finished
+
+
 def test_training_can_begin_from_a_checkpoint(
     whole: tuple[Path, TrainingResult, list], tmp_path: Path
 ) -> None:
