@@ -151,6 +151,8 @@ def test_low_entropy_is_stuck_only_behind_greedy(which: str) -> None:
     assert "--entropy-coef" in stuck.advice
     few = judge(rows(n=12, **(low | {"reward_mean": steady(0.0), "eval_return": steady(0.0)})), GREEDY)
     assert few.sign(name).verdict == "bad", "three evaluations that stand still are enough"
+    young = judge(rows(n=6, each=100, **(low | {"eval_return": steady(0.0)})), GREEDY)
+    assert young.sign(name).verdict == "watch", "too few updates to say that the mean does not rise"
     tries = {f"entropy_{which}": steady(0.6)}
     assert read(name, **tries, eval_return=steady(0.1)).verdict == "good", "behind, and still trying"
     assert judge(rows(**low), None).sign(name).verdict == "unknown", "nothing to compare with"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from rl.trainer import METRIC_COLUMNS
 from schemas.health import HealthLimits, watched
 
@@ -32,17 +30,21 @@ def test_the_documentation_explains_each_column_of_the_metrics() -> None:
     assert sorted(told) == sorted(METRIC_COLUMNS)
 
 
-@pytest.mark.parametrize(
-    "limit",
-    [
-        "trend_episodes", "fall_errors", "low_return_pct", "bad_return_pct", "liquidations", "stuck_entropy",
-        "good_kl", "bad_kl", "low_clip", "high_clip", "growing_value_loss", "exploding_value_loss",
-        "good_explained", "bad_explained", "hardly", "churn",
-    ],
-)  # fmt: skip
-def test_another_limit_is_another_text(limit: str) -> None:
-    other = LIMITS.model_copy(update={limit: getattr(LIMITS, limit) * 1.5 + 2})
-    assert watched(other) != watched(LIMITS)
+def test_no_number_is_in_the_text_but_those_of_the_limits() -> None:
+    odd = {name: 1000 + 7 * i for i, name in enumerate(HealthLimits.model_fields)}
+    limits = HealthLimits.model_construct(**odd)
+    told = {
+        int(number)
+        for sign in watched(limits)
+        for text in (sign.good, *(case.when for case in sign.cases))
+        for number in re.findall(r"\d+", text)
+    }
+    told.discard(0)  # the return of cash, which is no choice of ours
+    assert told <= {*odd.values(), *(100 * value for value in odd.values())}
+    shares = {"hardly", "churn"}
+    not_told = {name for name, value in odd.items() if value * (100 if name in shares else 1) not in told}
+    how = {"recent_share", "recent_updates", "early_episodes", "trend_updates", "trend_errors"}
+    assert not_told == how | {"working_rate", "evaluations"}, "these say how it is measured"
 
 
 def test_a_sign_and_its_cases_have_names_of_their_own() -> None:
