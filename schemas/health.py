@@ -182,7 +182,7 @@ def watched(limits: HealthLimits) -> tuple[Watched, ...]:
                     name="low",
                     verdict="watch",
                     when=f"below {m.low_return_pct:g} %",
-                    advice="Actions drawn by chance lose; what counts is what it earns on validation.",
+                    advice="Its sampled actions lose; look at validation, where it decides without chance.",
                 ),
                 Case(
                     name="very low",
