@@ -54,7 +54,7 @@ def data_to_model(
     model = call(
         TRAIN,
         features,
-        training=advanced.training_config(seed=seed, num_episodes=num_episodes),
+        training=advanced.training_config(seed=seed, num_episodes=num_episodes, preset=preset),
         preset=preset,
         rules=advanced.rules,
         book=book,

@@ -50,7 +50,7 @@ def train(
     model = call(
         TRAIN,
         features,
-        training=advanced.training_config(seed=seed, num_episodes=num_episodes),
+        training=advanced.training_config(seed=seed, num_episodes=num_episodes, preset=preset),
         preset=preset,
         rules=advanced.rules,
         book=book,

@@ -21,6 +21,7 @@ PERIODS_72H: Final = 9  # 8-hour periods in 72 hours
 
 PERIODS_A_YEAR: Final = 1095  # 8-hour periods; APR columns are profit columns times this
 
+_PROFIT_NOW: Final = SLOT_FEATURES.index("profit_8h")
 _PROFIT_24H: Final = SLOT_FEATURES.index("profit_24h_proj")
 _PROFIT_3D: Final = SLOT_FEATURES.index("profit_3d_proj")
 _ROUND_TRIP: Final = SLOT_FEATURES.index("round_trip_cost_percent")
@@ -73,6 +74,12 @@ def greedy(slot_raw: F64, private: np.ndarray, mask: Bool) -> I64:
     profit = slot_raw[..., _PROFIT_24H]
     pays = profit * PERIODS_72H > slot_raw[..., _ROUND_TRIP]  # a null on either side does not pay
     return _leave_or_enter(profit, pays, private, mask)
+
+
+def greedy_now(slot_raw: F64, private: np.ndarray, mask: Bool) -> I64:
+    """Be greedy by the rate on show: `greedy` with the current 8 h profit in place of the projection."""
+    profit = slot_raw[..., _PROFIT_NOW]
+    return _leave_or_enter(profit, profit * PERIODS_72H > slot_raw[..., _ROUND_TRIP], private, mask)
 
 
 def hold_until_flip(slot_raw: F64, private: np.ndarray, mask: Bool, entry_apr: float) -> I64:

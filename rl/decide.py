@@ -114,11 +114,11 @@ def decide(
     with one_thread(), torch.inference_mode():
         logp, value = policy.heads(
             code if code is not None else encode_hour(policy, slots),
-            torch.tensor(private, dtype=torch.float32),
-            torch.tensor(mask, dtype=torch.bool),
+            torch.tensor(private, dtype=torch.float32)[None],
+            torch.tensor(mask, dtype=torch.bool)[None],
         )
-    probabilities: F64 = logp[0].double().exp().numpy()
-    return Decision(choose(probabilities), float(value[0]), probabilities)
+    probabilities: F64 = logp[0, 0].double().exp().numpy()
+    return Decision(choose(probabilities), float(value[0, 0]), probabilities)
 
 
 def _expect(name: str, given: tuple[int, ...], shape: tuple[int, ...]) -> None:

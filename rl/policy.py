@@ -1,10 +1,12 @@
 """The policy: a market encoder run once per hour, and a thin part run once per state.
 
 What is on offer depends on the hour and not on the agent, so most parameters, and all attention between
-opportunity slots, live in `encode`; `heads` reads a gathered code beside the agent's private features.
+opportunity slots, live in `encode`; `heads` reads the code of an hour beside the private features of all
+states that share it.
 There is no positional embedding: shuffling slots shuffles the logits that point at them, and nothing else.
 
-Shapes: H market hours, B states, 10 opportunity slots, 5 position slots, 36 actions.
+Shapes: H market hours, K states of each, B = H x K states, 10 opportunity slots, 5 position slots,
+36 actions.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from schemas.trading import (
 INVALID: Final = -1e9  # log-probability of an invalid action: exp gives exactly 0, and 0 x INVALID is no NaN
 KINDS: Final = ("hold", "enter", "exit")
 INITIAL_KIND: Final = (0.90, 0.08, 0.02)  # a policy that churns first learns never to trade
+HORIZONS: Final = (8, 24, 72)  # hours ahead that are forecast
 FIRST_EXIT: Final = 1 + N_OPPORTUNITY_SLOTS * len(SIZE_FRACTIONS)
 INTERVAL_FEATURE: Final = 2  # an empty slot is recognised by a funding interval of 0
 
@@ -36,7 +39,7 @@ _N_STATE: Final = N_PRIVATE - N_POSITION_SLOTS * N_POSITION_FEATURES
 _TOKEN = 128  # width of an opportunity token
 _ATTENTION_HEADS = 4
 _KEY = 64  # width of the keys and values a state reads from a token
-_SUMMARY = (256, 176, 128)  # widths of the hour's own MLP: the cheapest parameters, used once per hour
+_SUMMARY = (256, 192, 128)  # widths of the hour's own MLP: the cheapest parameters, used once per hour
 _STATE = 64
 _TRUNK = (192, 160)
 _VALUE_TRUNK = (96, 96)
@@ -63,17 +66,19 @@ _POSITION_GAIN: Final = (
 
 
 class MarketCode(NamedTuple):
-    """What a state reads of an hour; the leading axis is hours, or states after a gather.
+    """What a state reads of an hour.
 
     Attributes:
-        tokens: (H, 10, 192) attention key, attention value and pointer key of each slot.
+        tokens: (H, 10, 192) attention key, attention value and pointer key of each slot; 0 where empty.
         valid: (H, 10) whether the slot is filled.
-        summary: (H, 128) the hour as a whole.
+        summary: (H, 288) the hour as a whole, as it enters the first layer of actor and critic.
+        forecast: (H, 10, 3) what each slot will pay, see `rl.forecast`; no state reads it.
     """
 
     tokens: Tensor
     valid: Tensor
     summary: Tensor
+    forecast: Tensor
 
 
 def masked_log_softmax(logits: Tensor, valid: Tensor, dim: int = -1) -> Tensor:
@@ -82,6 +87,13 @@ def masked_log_softmax(logits: Tensor, valid: Tensor, dim: int = -1) -> Tensor:
     Invalid logits get exactly zero gradient. Without any valid entry the result is finite and meaningless.
     """
     return F.log_softmax(torch.where(valid, logits, INVALID), dim)
+
+
+def masked_log_mean_exp(logits: Tensor, valid: Tensor) -> Tensor:
+    """Return log of the mean of exp over the valid entries of each row; 0 where there is none."""
+    count = valid.sum(1)
+    mean = torch.where(valid, logits, INVALID).logsumexp(1) - count.clamp(min=1).log()
+    return torch.where(count > 0, mean, 0.0)
 
 
 def action_log_probabilities(kind: Tensor, slot: Tensor, size: Tensor, leave: Tensor, mask: Tensor) -> Tensor:
@@ -103,6 +115,10 @@ def action_log_probabilities(kind: Tensor, slot: Tensor, size: Tensor, leave: Te
     slots = entries.any(1)
     exits = mask[:, FIRST_EXIT:]
     kinds = torch.stack((mask[:, 0], slots.any(1), exits.any(1)), 1)
+    zero = torch.zeros_like(kind[:, 0])
+    # Entering is as likely as the best slots make it, not only as a head of its own says: what is learnt
+    # about a slot raises or lowers entering wherever such a slot is on offer. Equal slots add nothing.
+    kind = kind + torch.stack((zero, masked_log_mean_exp(slot, slots), masked_log_mean_exp(leave, exits)), 1)
     log_kind = masked_log_softmax(kind, kinds)
     log_entry = masked_log_softmax(slot, slots).unsqueeze(1) + masked_log_softmax(size, entries, 1)
     log_exit = masked_log_softmax(leave, exits)
@@ -170,16 +186,19 @@ class Policy(nn.Module):
         self.blocks = nn.ModuleList(_Block(_TOKEN, _ATTENTION_HEADS) for _ in range(2))
         self.norm = nn.LayerNorm(_TOKEN)
         self.code = nn.Linear(_TOKEN, 3 * _KEY)
+        self.forecast = nn.Linear(_TOKEN, len(HORIZONS))
         self.summary_in = nn.Linear(2 * _TOKEN, _SUMMARY[0])
         self.summary_mid = nn.Linear(_SUMMARY[0], _SUMMARY[1])
         self.summary_out = nn.Linear(_SUMMARY[1], _SUMMARY[2])
+        # The hour's part of the first layer of actor and critic: computed once, added to every state.
+        self.hour = nn.Linear(_SUMMARY[2], _TRUNK[0] + _VALUE_TRUNK[0], bias=False)
         # Once per state.
         self.state_in = nn.Linear(_N_STATE, _STATE)
         self.state_out = nn.Linear(_STATE, _STATE)
         self.position_in = nn.Linear(N_POSITION_FEATURES, _STATE)
         self.position_out = nn.Linear(_STATE, _STATE)
         self.query = nn.Linear(3 * _STATE, _KEY)
-        joined = 3 * _STATE + _KEY + _SUMMARY[2]
+        joined = 3 * _STATE + _KEY
         self.trunk_in = nn.Linear(joined, _TRUNK[0])
         self.trunk_out = nn.Linear(_TRUNK[0], _TRUNK[1])
         self.value_in = nn.Linear(joined, _VALUE_TRUNK[0])
@@ -201,6 +220,7 @@ class Policy(nn.Module):
             self.pointer: 0.01,
             self.exit_score: 0.01,
             self.value: 1.0,
+            self.forecast: 0.1,
         }
         for block in self.modules():
             if isinstance(block, _Block):  # the residual stream keeps its size at first
@@ -230,48 +250,54 @@ class Policy(nn.Module):
         mean = x.sum(1) / valid.sum(1, keepdim=True).clamp(min=1)
         top = torch.where(valid.unsqueeze(-1), x, INVALID).amax(1) * valid.any(1, keepdim=True)
         summary = F.relu(self.summary_mid(F.relu(self.summary_in(torch.cat((mean, top), 1)))))
-        return MarketCode(self.code(x), valid, self.summary_out(summary))
+        tokens = self.code(x) * valid.unsqueeze(-1)
+        return MarketCode(tokens, valid, self.hour(self.summary_out(summary)), self.forecast(x))
 
     def heads(self, code: tuple[Tensor, ...], private: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge states, each beside the code of its hour.
+        """Judge states, K of them beside the code of the hour they share.
 
         Args:
-            code: A MarketCode gathered to one row per state.
-            private: (B, 75) config, portfolio and positions.
-            mask: (B, 36) bool, True where the action would be accepted.
+            code: The MarketCode of H hours.
+            private: (H, K, 75) config, portfolio and positions.
+            mask: (H, K, 36) bool, True where the action would be accepted.
 
         Returns:
-            log-probabilities (B, 36), INVALID where masked, and values (B,) in units of scaled reward.
+            log-probabilities (H, K, 36), INVALID where masked, and values (H, K) in units of scaled reward.
         """
-        tokens, valid, summary = code
+        tokens, valid, summary, _ = code
         z = torch.asinh((private - self.offset) * self.gain)
-        positions = z[:, _N_STATE:].reshape(-1, N_POSITION_SLOTS, N_POSITION_FEATURES)
-        active = private[:, _N_STATE::N_POSITION_FEATURES].unsqueeze(-1)
+        positions = z[..., _N_STATE:].unflatten(-1, (N_POSITION_SLOTS, N_POSITION_FEATURES))
+        active = private[..., _N_STATE::N_POSITION_FEATURES].unsqueeze(-1)
         held = F.relu(self.position_out(F.relu(self.position_in(positions)))) * active
-        state = F.relu(self.state_out(F.relu(self.state_in(z[:, :_N_STATE]))))
-        state = torch.cat((state, held.sum(1), held.amax(1)), 1)  # held >= 0: idle slots never win
+        state = F.relu(self.state_out(F.relu(self.state_in(z[..., :_N_STATE]))))
+        state = torch.cat((state, held.sum(-2), held.amax(-2)), -1)  # held >= 0: idle slots never win
 
         keys, values, pointers = torch.split(tokens, _KEY, -1)
-        joined = torch.cat((state, self._read(state, keys, values, valid), summary), 1)
-        value = self.value(F.relu(self.value_mid(F.relu(self.value_in(joined))))).squeeze(-1)
+        joined = torch.cat((state, self._read(state, keys, values, valid)), -1)
+        for_actor, for_critic = torch.split(summary.unsqueeze(1), (_TRUNK[0], _VALUE_TRUNK[0]), -1)
+        value = F.relu(self.value_mid(F.relu(self.value_in(joined) + for_critic)))
 
-        trunk = F.relu(self.trunk_out(F.relu(self.trunk_in(joined))))
-        queries = self.pointer(trunk).view(-1, 1 + _N_SIZES, _KEY)
-        points = queries @ pointers.transpose(1, 2) * _KEY**-0.5
-        leave = self.exit_score(torch.tanh(self.exit_position(held) + self.exit_trunk(trunk).unsqueeze(1)))
+        trunk = F.relu(self.trunk_out(F.relu(self.trunk_in(joined) + for_actor)))
+        queries = self.pointer(trunk).unflatten(-1, (1 + _N_SIZES, _KEY)).flatten(1, 2)
+        points = (queries @ pointers.transpose(1, 2) * _KEY**-0.5).view(-1, 1 + _N_SIZES, N_OPPORTUNITY_SLOTS)
+        leave = self.exit_score(torch.tanh(self.exit_position(held) + self.exit_trunk(trunk).unsqueeze(-2)))
         logp = action_log_probabilities(
-            self.kind(trunk), points[:, 0], points[:, 1:], leave.squeeze(-1), mask
+            self.kind(trunk).flatten(0, 1),
+            points[:, 0],
+            points[:, 1:],
+            leave.flatten(0, 1).squeeze(-1),
+            mask.flatten(0, 1),
         )
-        return logp, value
+        return logp.view(mask.shape), self.value(value).squeeze(-1)
 
     def _read(self, state: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Tensor:
-        """Pool the hour's tokens by what the state asks for: (B, 64)."""
-        heads, width = _ATTENTION_HEADS, _KEY // _ATTENTION_HEADS
-        query = self.query(state).view(-1, 1, heads, width)
-        scores = (query * torch.unflatten(keys, 2, (heads, width))).sum(-1) * width**-0.5
-        weights = masked_log_softmax(scores, valid.unsqueeze(-1), 1).exp() * valid.unsqueeze(-1)
-        read: Tensor = (weights.unsqueeze(-1) * torch.unflatten(values, 2, (heads, width))).sum(1)
-        return read.flatten(1)
+        """Pool the hour's tokens by what each state asks for: (H, K, 64)."""
+        query, keys, values = (
+            x.unflatten(-1, (_ATTENTION_HEADS, -1)).transpose(1, 2) for x in (self.query(state), keys, values)
+        )
+        scores = query @ keys.transpose(-1, -2) * query.shape[-1] ** -0.5
+        weights = torch.where(valid[:, None, None, :], scores, INVALID).softmax(-1)
+        return (weights @ values).transpose(1, 2).flatten(2)  # values of empty slots are 0
 
 
 def count_parameters(policy: nn.Module) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl.market.arrays import F64, Bool
-from rl.rollout import Rollout, evaluate
+from rl.rollout import Rollout
 from schemas.training import TrainingConfig
 
-MIN_CONTEXTS = 64  # contexts a minibatch is spread over, where the rollout has as many
 MIN_DEVIATION = 1e-6
 
 
@@ -100,24 +100,14 @@ class RewardScaler:
         self.count = total
 
 
-def minibatches(context: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Split B states into random minibatches of at most `batch_size` that hold few distinct contexts.
+def minibatches(groups: int, members: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Deal groups of `members` states, which share a context, into random minibatches of `batch_size` states.
 
-    The states of a context are shuffled and cut into blocks; the blocks are shuffled and dealt. A block is
-    small enough for a minibatch to mix MIN_CONTEXTS contexts, and large enough for it not to encode them all.
+    A group stays together, so that its context is encoded once an epoch; it is never larger than a minibatch
+    unless it alone fills one.
     """
-    n = context.numel()
-    shuffle = torch.randperm(n, generator=generator).to(context.device)
-    distinct, group = torch.unique(context, return_inverse=True)
-    shuffled = shuffle.index_select(0, group.index_select(0, shuffle).argsort(stable=True))
-    group = group.index_select(0, shuffled)
-    first = torch.searchsorted(group, torch.arange(distinct.numel(), device=context.device))
-    place = torch.arange(n, device=context.device) - first.index_select(0, group)
-    block = max(1, batch_size // MIN_CONTEXTS)
-    starts = (place % block == 0).cumsum(0) - 1
-    rank = torch.randperm(int(starts[-1]) + 1, generator=generator).to(context.device)
-    order = shuffled.index_select(0, rank.index_select(0, starts).argsort(stable=True))
-    yield from order.tensor_split(-(-n // batch_size))
+    order = torch.randperm(groups, generator=generator)
+    yield from order.tensor_split(max(1, -(-groups * members // batch_size)))
 
 
 @dataclass(frozen=True)
@@ -161,6 +151,8 @@ def update(
     training: TrainingConfig,
     generator: torch.Generator,
     check: Callable[[nn.Module, dict[str, Tensor]], None] | None = None,
+    auxiliary: Callable[[Any, Tensor], Tensor] | None = None,
+    imitate: bool = False,
 ) -> UpdateStatistics:
     """Improve the policy on one rollout.
 
@@ -177,31 +169,32 @@ def update(
     """
     device = rollout.private.device
     parameters = list(policy.parameters())
-    context, action, old = rollout.context.flatten(), rollout.action.flatten(), rollout.logp.flatten()
-    private, mask = rollout.private.flatten(0, 1), rollout.mask.flatten(0, 1)
+    context = rollout.context.flatten()
+    private, mask, action, old = (
+        rollout.grouped(x) for x in (rollout.private, rollout.mask, rollout.action, rollout.logp)
+    )
     scaled = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    gain = torch.from_numpy(scaled.astype(np.float32)).flatten().to(device)
-    target = torch.from_numpy(returns.astype(np.float32)).flatten().to(device)
+    gain = rollout.grouped(torch.from_numpy(scaled.astype(np.float32)).to(device))
+    target = rollout.grouped(torch.from_numpy(returns.astype(np.float32)).to(device))
     sums: list[Tensor] = []
     ratio_error = float("nan")
     for _ in range(training.n_epochs):
-        for batch in minibatches(context, training.batch_size, generator):
-            logp, value = evaluate(
-                policy,  # type: ignore[arg-type]
-                contexts,
-                context.index_select(0, batch),
-                private.index_select(0, batch),
-                mask.index_select(0, batch),
-            )
-            chosen = logp.gather(1, action.index_select(0, batch).unsqueeze(1)).squeeze(1)
+        for batch in minibatches(context.numel(), rollout.members, training.batch_size, generator):
+            batch = batch.to(device)
+            hours = context.index_select(0, batch)
+            code = policy.encode(contexts.index_select(0, hours))
+            logp, value = policy.heads(code, private.index_select(0, batch), mask.index_select(0, batch))
+            chosen = logp.gather(-1, action.index_select(0, batch).unsqueeze(-1)).squeeze(-1)
             log_ratio = chosen - old.index_select(0, batch)
             ratio = log_ratio.exp()
             a = gain.index_select(0, batch)
             clipped = ratio.clamp(1.0 - training.clip, 1.0 + training.clip)
-            policy_loss = -torch.minimum(ratio * a, clipped * a).mean()
+            policy_loss = -(chosen if imitate else torch.minimum(ratio * a, clipped * a)).mean()
             value_loss = 0.5 * F.mse_loss(value, target.index_select(0, batch))
-            entropy = -(logp.exp() * logp).sum(1).mean()  # a masked action adds 0 x (huge) = 0
+            entropy = -(logp.exp() * logp).sum(-1).mean()  # a masked action adds 0 x (huge) = 0
             loss = policy_loss + training.value_coef * value_loss - training.entropy_coef * entropy
+            if auxiliary is not None:
+                loss = loss + auxiliary(code, hours)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             norm = nn.utils.clip_grad_norm_(parameters, training.max_grad_norm)

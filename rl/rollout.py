@@ -1,10 +1,10 @@
 """Acting: what the algorithm asks of a policy and of environments, and how a rollout is collected.
 
 Any policy that splits into `encode` (what depends on a shared context, here the market hour) and `heads`
-(what depends on the state) runs through it. A context is encoded once per policy version in a rollout and
-once per minibatch in an update: unique -> encode -> gather.
+(what depends on the state) runs through it. Environments come in G groups of K that share their contexts, so
+a context is encoded once per policy version in a rollout and once per minibatch in an update, for K states.
 
-Shapes: T steps of N environments; A actions; F private features; H distinct contexts; B states.
+Shapes: T steps of N = G x K environments, group by group; A actions; F private features.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ class ActorCritic(Protocol):
         ...
 
     def heads(self, code: Code, private: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities (B, A), hugely negative where masked, and values (B,)."""
+        """Judge K states of each of H contexts.
+
+        Args:
+            code: Of H contexts.
+            private: (H, K, F).
+            mask: (H, K, A) valid actions.
+
+        Returns:
+            Log-probabilities (H, K, A), hugely negative where masked, and values (H, K).
+        """
         ...
 
 
@@ -72,7 +81,7 @@ class Environments(Protocol):
     """N environments that reset themselves within the step that ends an episode."""
 
     def plan(self, steps: int) -> I64:
-        """Return (steps + 1, N) contexts of the coming steps, whatever the actions."""
+        """Return (steps + 1, G) contexts of the coming steps, whatever the actions."""
         ...
 
     def private(self) -> NDArray[np.float32]:
@@ -89,17 +98,8 @@ class Environments(Protocol):
 
 
 def gather(code: Code, index: Tensor) -> Code:
-    """Give each state the code of its context; `index_select`, whose gradient is reproducible on threads."""
+    """Take the codes of some contexts; `index_select`, whose gradient is reproducible on threads."""
     return tuple(part.index_select(0, index) for part in code)
-
-
-def evaluate(
-    policy: ActorCritic, contexts: Tensor, context: Tensor, private: Tensor, mask: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Encode the distinct contexts of B states once, and judge the states: log-probabilities and values."""
-    distinct, where = torch.unique(context, return_inverse=True)
-    code = policy.encode(contexts.index_select(0, distinct))
-    return policy.heads(gather(code, where), private, mask)
 
 
 def sample(logp: Tensor, generator: torch.Generator) -> Tensor:
@@ -121,7 +121,8 @@ class Rollout:
     """Preallocated (T, N) buffers of one rollout.
 
     Attributes:
-        context: (T, N) int64.
+        members: K, environments of a group.
+        context: (T, G) int64.
         private: (T, N, F) float32.
         mask: (T, N, A) bool.
         action: (T, N) int64.
@@ -135,8 +136,11 @@ class Rollout:
         next_value: (N,) value of the observation after the last step.
     """
 
-    def __init__(self, steps: int, n: int, n_private: int, n_actions: int, device: torch.device) -> None:
-        self.context = torch.zeros(steps, n, dtype=torch.int64, device=device)
+    def __init__(
+        self, steps: int, n: int, n_private: int, n_actions: int, device: torch.device, members: int = 1
+    ) -> None:
+        self.members = members
+        self.context = torch.zeros(steps, n // members, dtype=torch.int64, device=device)
         self.private = torch.zeros(steps, n, n_private, device=device)
         self.mask = torch.zeros(steps, n, n_actions, dtype=torch.bool, device=device)
         self.action = torch.zeros(steps, n, dtype=torch.int64, device=device)
@@ -154,6 +158,10 @@ class Rollout:
         """Steps and environments."""
         return int(self.action.shape[0]), int(self.action.shape[1])
 
+    def grouped(self, x: Tensor) -> Tensor:
+        """View (T, N, ...) as (T x G, K, ...): the states of a group at a step share their context."""
+        return x.view(-1, self.members, *x.shape[2:])
+
 
 @torch.no_grad()
 def collect(
@@ -162,6 +170,7 @@ def collect(
     environments: Environments,
     rollout: Rollout,
     generator: torch.Generator,
+    guide: Callable[[NDArray[np.float32], Bool, I64], tuple[I64, I64]] | None = None,
     check: Callable[[Tensor, Tensor, Tensor], None] | None = None,
 ) -> list[Any]:
     """Fill a rollout with T steps of every environment.
@@ -172,48 +181,60 @@ def collect(
         environments: Stepped T times.
         rollout: Overwritten.
         generator: Draws the actions.
+        guide: From private features, masks and the actions drawn to (what to record, what to do); by default
+            both are the actions drawn.
         check: Called with private observations, log-probabilities and values before each draw.
 
     Returns:
         Summaries of the episodes that ended.
     """
-    steps = rollout.shape[0]
+    steps, n = rollout.shape
     device = rollout.private.device
     plan = torch.from_numpy(environments.plan(steps)).to(device)
     distinct, where = torch.unique(plan, return_inverse=True)
     code = policy.encode(contexts.index_select(0, distinct))
     rollout.context.copy_(plan[:-1])
+
+    def judge(code: Code, private: NDArray[np.float32], mask: Bool) -> tuple[Tensor, Tensor]:
+        states = torch.from_numpy(private).to(device).unflatten(0, (-1, rollout.members))
+        valid = torch.from_numpy(mask).to(device).unflatten(0, (-1, rollout.members))
+        logp, value = policy.heads(code, states, valid)
+        return logp.flatten(0, 1), value.flatten()
+
     finished: list[Any] = []
     cut: list[tuple[int, I64, NDArray[np.float32], I64]] = []
     for t in range(steps):
-        rollout.private[t] = torch.from_numpy(environments.private())
-        rollout.mask[t] = torch.from_numpy(environments.mask())
-        logp, value = policy.heads(gather(code, where[t]), rollout.private[t], rollout.mask[t])
+        private, mask = environments.private(), environments.mask()
+        logp, value = judge(gather(code, where[t]), private, mask)
         if check is not None:
-            check(rollout.private[t], logp, value)
-        action = sample(logp.cpu(), generator)
-        rollout.all_logp[t], rollout.value[t] = logp, value
-        rollout.action[t] = action
-        step = environments.step(action.numpy())
+            check(torch.from_numpy(private), logp, value)
+        done = recorded = sample(logp.cpu(), generator).numpy()
+        if guide is not None:
+            recorded, done = guide(private, mask, done)
+        rollout.private[t], rollout.mask[t] = torch.from_numpy(private), torch.from_numpy(mask)
+        rollout.all_logp[t], rollout.value[t], rollout.action[t] = logp, value, torch.from_numpy(recorded)
+        step = environments.step(done)
         rollout.reward[t], rollout.terminated[t], rollout.truncated[t] = (
             step.reward,
             step.terminated,
             step.truncated,
         )
-        env = np.nonzero(step.truncated & ~step.terminated)[0]
-        if env.size:
-            cut.append((t, env, step.final_private[env], step.final_t[env]))
+        groups = np.unique(np.nonzero(step.truncated & ~step.terminated)[0] // rollout.members)
+        if groups.size:
+            members = (groups[:, None] * rollout.members + np.arange(rollout.members)).ravel()
+            cut.append((t, members, step.final_private[members], step.final_t[members[:: rollout.members]]))
         finished.extend(step.finished)
     rollout.logp.copy_(rollout.all_logp.gather(-1, rollout.action.unsqueeze(-1)).squeeze(-1))
-    after = torch.from_numpy(environments.private()).to(device)
-    valid = torch.from_numpy(environments.mask()).to(device)
-    rollout.next_value = policy.heads(gather(code, where[steps]), after, valid)[1].double().cpu().numpy()
+    after = judge(gather(code, where[steps]), environments.private(), environments.mask())[1]
+    rollout.next_value = after.double().cpu().numpy()
     rollout.final_value[:] = 0.0
     if cut:
-        private = torch.from_numpy(np.concatenate([c[2] for c in cut])).to(device)
-        context = torch.from_numpy(np.concatenate([c[3] for c in cut])).to(device)
-        any_action = torch.ones(private.shape[0], rollout.mask.shape[2], dtype=torch.bool, device=device)
-        values = evaluate(policy, contexts, context, private, any_action)[1].double().cpu().numpy()
         rows = np.concatenate([np.full(c[1].size, c[0]) for c in cut])
-        rollout.final_value[rows, np.concatenate([c[1] for c in cut])] = values
+        members, private = (np.concatenate([c[i] for c in cut]) for i in (1, 2))
+        final = torch.from_numpy(np.concatenate([c[3] for c in cut])).to(device)
+        any_action = np.ones((members.size, rollout.mask.shape[2]), np.bool_)
+        final_code = policy.encode(contexts.index_select(0, final))
+        value = judge(final_code, private, any_action)[1].double().cpu().numpy()
+        ended = rollout.truncated[rows, members] & ~rollout.terminated[rows, members]
+        rollout.final_value[rows, members] = np.where(ended, value, 0.0)
     return finished

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rl.assignment import Assignment
+from rl.baselines import greedy
 from rl.checkpoint import (
     Checkpoint,
     optimizer_of,
@@ -24,17 +25,19 @@ from rl.checkpoint import (
 )
 from rl.evaluate import Evaluator
 from rl.finite import check_decision, check_minibatch, check_rollout, check_weights
+from rl.forecast import forecast_loss
 from rl.health import MEAN_OVER, behaviour
-from rl.market.arrays import F64, I64, Bool
-from rl.policy import Policy
+from rl.market.arrays import F64, I64, SLOT_FEATURES, Bool
+from rl.policy import FIRST_EXIT, INTERVAL_FEATURE, MarketCode, Policy
 from rl.ppo import RewardScaler, gae, update
 from rl.rollout import Rollout, collect
 from rl.schedule import learning_rate, plan_run
 from rl.sim.env import VectorSim
 from rl.sim.episodes import EpisodeRunner, FinishedEpisode, RunnerStep
 from schemas.checkpoint import CheckpointInfo, Progress, RewardScale
-from schemas.trading import N_ACTIONS, N_PRIVATE
+from schemas.trading import N_ACTIONS, N_PRIVATE, SIZE_FRACTIONS
 
+OFF_GUARD = 0.1  # share of imitated steps at which the policy's own action is done
 MIN_EXPOSURE = 0.05  # a profile that may hardly trade does not blow its rewards up
 METRIC_COLUMNS = (
     *("update", "episodes", "steps", "reward_mean", "mean_100", "hourly_reward", "liquidations_per_episode"),
@@ -51,9 +54,10 @@ class TradingEnvironments:
 
     def __init__(self, runner: EpisodeRunner) -> None:
         self.runner = runner
+        self.hidden: Bool | None = None  # (T, 10) slots that are not on offer for now
 
     def plan(self, steps: int) -> I64:
-        """Return (steps + 1, N) rows."""
+        """Return (steps + 1, cohorts) rows."""
         return self.runner.plan(steps)
 
     def private(self) -> NDArray[np.float32]:
@@ -62,7 +66,12 @@ class TradingEnvironments:
 
     def mask(self) -> Bool:
         """Return (N, 36)."""
-        return self.runner.sim.mask()
+        mask = self.runner.sim.mask()
+        if self.hidden is not None:
+            mask = mask.copy()
+            hidden = self.hidden[self.runner.sim.t]
+            mask[:, 1:FIRST_EXIT] &= ~np.tile(hidden, (1, len(SIZE_FRACTIONS)))
+        return mask
 
     def step(self, action: I64) -> RunnerStep:
         """Step and reset."""
@@ -91,10 +100,24 @@ class Trainer:
             sim, (first, stop - 1), a.training, self.rng, a.splits.episode_hours, self.shape.n_cohorts
         )
         self.environments = TradingEnvironments(self.runner)
-        self.rollout = Rollout(self.shape.rollout_steps, self.shape.n_envs, N_PRIVATE, N_ACTIONS, a.device)
+        shape = self.shape
+        self.rollout = Rollout(
+            shape.rollout_steps, shape.n_envs, N_PRIVATE, N_ACTIONS, a.device, shape.n_envs // shape.n_cohorts
+        )
         self.reward_scaler = RewardScaler(self.shape.n_envs, a.training.gamma)
         first, stop = a.splits.validation.rows(a.market.start_ms)
         self.evaluator = Evaluator(a.market, slots, a.rules, (first, stop - 1), a.profiles, sim.quotes)
+        exact = (
+            "long_interval_8",
+            "short_interval_8",
+            "hours_to_long_settlement_8",
+            "hours_to_short_settlement_8",
+        )
+        self.measured = torch.tensor([float(name not in exact) for name in SLOT_FEATURES], device=a.device)
+        self.auxiliary: Callable[[MarketCode, Tensor], Tensor] | None = None
+        if a.training.forecast_coef > 0:
+            forecast = forecast_loss(a.market, a.splits.train.rows(a.market.start_ms), a.device)
+            self.auxiliary = lambda code, hours: a.training.forecast_coef * forecast(code, hours)
         self.updates, self.episodes, self.steps = 0, 0, 0
         self.recent: list[float] = []
         self.metrics: list[dict[str, float]] = []
@@ -129,21 +152,31 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         rollout = self.rollout
+        imitate = self.updates < round(training.imitation_share * self.shape.updates)
+        contexts = self._disturbed()
         finished = collect(
-            self.policy, self.contexts, self.environments, rollout, self.generator, check_decision
+            self.policy,
+            contexts,
+            self.environments,
+            rollout,
+            self.generator,
+            self._teach if imitate else None,
+            check_decision,
         )
         check_rollout(rollout)
         advantage, returns = self._targets()
         statistics = update(
             self.policy,
             self.optimizer,
-            self.contexts,
+            contexts,
             rollout,
             advantage,
             returns,
             training,
             self.generator,
             check_minibatch,
+            self.auxiliary,
+            imitate,
         )
         check_weights(self.policy)
         self.updates += 1
@@ -168,6 +201,27 @@ class Trainer:
         }
         self.metrics.append(row)
         return row
+
+    def _disturbed(self) -> Tensor:
+        """Return the hours as this update sees them: without some pairs, and with noise on what is measured."""
+        training, market = self.assignment.training, self.assignment.market
+        contexts = self.contexts
+        if training.feature_noise > 0:
+            noise = torch.randn(contexts.shape, generator=self.generator).to(contexts.device)
+            there = (contexts[:, :, INTERVAL_FEATURE] != 0).unsqueeze(-1)
+            contexts = contexts + training.feature_noise * noise * there * self.measured
+        if training.pair_dropout > 0:
+            dropped = self.rng.random(len(market.pair_long)) < training.pair_dropout
+            hidden = (market.slot_pair >= 0) & dropped[market.slot_pair]
+            self.environments.hidden = hidden
+            contexts = contexts * ~torch.from_numpy(hidden).to(contexts.device).unsqueeze(-1)
+        return contexts
+
+    def _teach(self, private: NDArray[np.float32], mask: Bool, drawn: I64) -> tuple[I64, I64]:
+        """Record what greedy would do; now and then do what was drawn, to see where that leads."""
+        sim = self.runner.sim
+        best = greedy(sim.market.slot_raw[sim.t], private, mask)
+        return best, np.where(self.rng.random(sim.n) < OFF_GUARD, drawn, best)
 
     def _targets(self) -> tuple[F64, F64]:
         """Scale rewards as the learner sees them, and estimate advantages and returns."""

@@ -6,12 +6,12 @@ No field is a union, so that every field has one input of one kind: what is "off
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.promotion import PromotionPolicy
-from schemas.trading import MarketRules
+from schemas.trading import PRESETS, MarketRules, PresetName, TradingConfig
 from schemas.training import Recipe, TrainingConfig
 
 AUDIT_TIMES: Final = 10
@@ -49,11 +49,28 @@ class Advanced(BaseModel):
         "", description="Checkpoint file to start the weights from; empty starts afresh."
     )
 
-    def training_config(self, *, seed: int, num_episodes: int) -> TrainingConfig:
+    def training_config(
+        self, *, seed: int, num_episodes: int, preset: PresetName = "moderate"
+    ) -> TrainingConfig:
         """Return the complete training config of one run.
 
         Args:
             seed: Seed of weights, episodes and minibatches.
             num_episodes: Episodes to train for.
+            preset: Where no profile is drawn, the one whose fields are taken that were not given.
         """
-        return TrainingConfig(seed=seed, num_episodes=num_episodes, **dict(self.training))
+        recipe = dict(self.training)
+        if not self.training.sample_random_config:
+            recipe["trading"] = self.profile(preset)
+        return TrainingConfig(seed=seed, num_episodes=num_episodes, **recipe)
+
+    def profile(self, preset: PresetName) -> TradingConfig:
+        """Return the risk profile in `training.trading`; fields that were not given are the preset's."""
+        own = self.training.trading
+        given = {name: getattr(own, name) for name in own.model_fields_set}
+        return PRESETS[preset].model_copy(update=given)
+
+    def with_profile(self, preset: PresetName) -> Self:
+        """Return the same with `profile` in place of what was given of it."""
+        training = self.training.model_copy(update={"trading": self.profile(preset)})
+        return self.model_copy(update={"training": training})

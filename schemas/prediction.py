@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from schemas.trading import TradingConfig
+from schemas.trading import N_POSITION_SLOTS, TradingConfig
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Holding(_Model):
+class _Given(BaseModel):
+    """Written by a person: numbers are numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Holding(_Given):
     """One open position: the same quantity of a coin long on one venue and short on another."""
 
     symbol: str
@@ -34,7 +40,7 @@ class Holding(_Model):
     short_margin: float | None = Field(None, gt=0, description="The same of the short leg.")
 
 
-class Portfolio(_Model):
+class Portfolio(_Given):
     """What is held: `positions.json`."""
 
     initial_capital: float | None = Field(
@@ -47,9 +53,26 @@ class Portfolio(_Model):
     )
     peak_equity: float | None = Field(None, gt=0, description="Highest equity so far.")
     max_drawdown: float = Field(0.0, ge=0, lt=1, description="Largest drawdown so far, a fraction.")
-    mean_closed_pnl: float = Field(0.0, description="Mean net result of closed positions over notional.")
+    mean_closed_pnl: float = Field(
+        0.0, ge=-1, description="Mean net result of closed positions over notional, a fraction."
+    )
     closed_positions: int = Field(0, ge=0)
-    positions: tuple[Holding, ...] = Field((), max_length=5)
+    positions: tuple[Holding, ...] = ()
+
+    @field_validator("positions")
+    @classmethod
+    def _within_slots(cls, positions: tuple[Holding, ...]) -> tuple[Holding, ...]:
+        if len(positions) > N_POSITION_SLOTS:
+            raise ValueError(
+                f"{len(positions)} are held and no risk profile allows more than {N_POSITION_SLOTS}"
+            )
+        return positions
+
+    @model_validator(mode="after")
+    def _closed_before_it_is_averaged(self) -> Self:
+        if self.mean_closed_pnl != 0.0 and self.closed_positions == 0:
+            raise ValueError("mean_closed_pnl is a mean over closed_positions, and there are none")
+        return self
 
 
 class Choice(_Model):
@@ -71,7 +94,9 @@ class PresetDecision(_Model):
     preset: str
     config: TradingConfig
     decision: Choice
-    value: float = Field(description="The critic's value, in units of the training's scaled reward.")
+    value: float | None = Field(
+        description="The critic's value, in units of the training's scaled reward; none without a policy."
+    )
     equity: float
     choices: tuple[Choice, ...] = Field(description="Every valid action, the most probable first.")
 
@@ -79,10 +104,12 @@ class PresetDecision(_Model):
 class Prediction(_Model):
     """The decision for one hour."""
 
-    version: str
+    version: str | None = Field(description="Who decides; none where the alias points at no version.")
     model: str = Field(description="What was asked for: an alias, a version or a file.")
+    why: str | None = Field(None, description="Why it is held, where no policy decides.")
     hour: datetime = Field(description="The hour decided for, UTC; the newest one of the data.")
     newest_row: datetime = Field(description="The newest row the decision could know.")
     holdings: str = Field(description="What was assumed about holdings.")
     fills: str = Field(description="When an order decided now would fill.")
+    odd: tuple[str, ...] = Field((), description="What is odd about the holdings, a sentence each.")
     presets: tuple[PresetDecision, ...]

@@ -28,7 +28,7 @@ RULES: Final[dict[str, str]] = {
     "wrong_field_count": "a row must have as many fields as the header",
     "quote_not_closed": "a quote must be closed on its line",
     "not_a_number": "must be a number",
-    "not_a_time": "must be a time: ISO 8601, or an epoch in seconds or milliseconds",
+    "not_a_time": "must be a time: ISO 8601, or an epoch in s, ms, us or ns",
     "missing_value": "must not be empty",
     "time_out_of_range": f"must be between {EARLIEST:%Y} and {LATEST:%Y}",
     "not_finite": "must be finite",

@@ -39,6 +39,16 @@ class Recipe(BaseModel):
     entropy_coef: float = Field(0.001, ge=0, description="Weight of the entropy bonus.")
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
     max_grad_norm: float = Field(0.5, gt=0, description="Largest gradient norm.")
+    imitation_share: float = Field(
+        0.0, ge=0, lt=1, description="Share of the updates, at the start, that imitate greedy."
+    )
+    forecast_coef: float = Field(
+        0.0, ge=0, description="Weight of the auxiliary loss: forecasting what each slot will pay."
+    )
+    feature_noise: float = Field(
+        0.0, ge=0, description="Deviation of the noise added to scaled slot features, drawn per update."
+    )
+    pair_dropout: float = Field(0.0, ge=0, lt=1, description="Share of pairs not on offer, drawn per update.")
     eval_every: int = Field(200, ge=1, description="Episodes between evaluations on validation.")
     save_every: int = Field(500, ge=1, description="Episodes between periodic checkpoints.")
     threads: int = Field(2, ge=1, description="Torch threads; part of what makes a run reproducible.")

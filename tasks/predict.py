@@ -8,15 +8,19 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from schemas.errors import ConfigError
+from rl.judge.gates import counted
+from schemas.errors import ArtifactError, ConfigError, DataError
 from schemas.params import Advanced
 from schemas.prediction import Portfolio, Prediction
+from schemas.registry import ALIASES
 from schemas.trading import PRESETS, TradingConfig
 from tasks.features import features
 from tasks.ingest import ingest
 from tasks.models import find_model
+from tasks.registry import Registry
 from tasks.store import Store, resolve_root
 
+FORMAT = "docs/portfolio.md shows one."
 NOTHING_HELD = "No --portfolio was given: it is assumed that nothing is held."
 
 
@@ -30,7 +34,7 @@ def predict(
     portfolio: Path | None,
     advanced: Advanced,
 ) -> Prediction:
-    """Decide for the newest hour of the data.
+    """Decide for the newest hour of the data; an alias that points at no version holds.
 
     Args:
         model: An alias, a version or a checkpoint file.
@@ -45,7 +49,7 @@ def predict(
         UserError: The model, the data or the portfolio is not there or not right.
     """
     store = Store(resolve_root())
-    path = find_model(store, model, book)
+    path, why = _who_decides(store, model, book)
     held = read_portfolio(portfolio) if portfolio is not None else Portfolio()
     dataset = ingest(
         data,
@@ -59,8 +63,8 @@ def predict(
     from rl.market.assemble import assemble
     from rl.predict import decide_now, hour_of
 
-    checkpoint = load_checkpoint(path)
-    rules = checkpoint.info.rules
+    checkpoint = None if path is None else load_checkpoint(path)
+    rules = advanced.rules if checkpoint is None else checkpoint.info.rules
     if "initial_capital" in advanced.rules.model_fields_set:
         rules = rules.model_copy(update={"initial_capital": advanced.rules.initial_capital})
     built = features(dataset.ref, rules=rules, episode_hours=advanced.training.episode_hours, split=False)
@@ -69,15 +73,38 @@ def predict(
     presets: dict[str, TradingConfig] = {
         name: config for name, config in PRESETS.items() if preset in ("all", name)
     }
+    try:
+        decided = decide_now(market, checkpoint, presets, rules, held)
+    except DataError as error:
+        raise DataError(error.what, f"{portfolio}, {error.where}", error.remedy) from error
     return Prediction(
-        version=version_of(checkpoint),
+        version=None if checkpoint is None else version_of(checkpoint),
         model=model,
+        why=why,
         hour=hour_of(market),
         newest_row=datetime.fromisoformat(facts["last"]),
-        holdings=NOTHING_HELD if portfolio is None else f"{len(held.positions)} positions, from {portfolio}.",
+        holdings=NOTHING_HELD
+        if portfolio is None
+        else f"{counted(len(held.positions), 'position')}, from {portfolio}.",
         fills=f"An order decided now fills at the quotes {rules.fill_delay_steps} h later.",
-        presets=tuple(decide_now(market, checkpoint, presets, rules, held)),
+        odd=decided.odd,
+        presets=decided.presets,
     )
+
+
+def _who_decides(store: Store, model: str, book: str) -> tuple[Path | None, str | None]:
+    """Return a checkpoint file; or None, and why, where an alias of a book with versions is set to none."""
+    try:
+        return find_model(store, model, book), None
+    except ArtifactError:
+        registry = Registry(store.root, book)
+        if model not in ALIASES or not registry.versions() or registry.current(model) is not None:
+            raise
+        moves = registry.history(model)
+    since = ": no version was promoted yet"
+    if moves:
+        since = f" since {moves[-1].time[:16].replace('T', ' ')} UTC ({moves[-1].reason.rstrip('.')})"
+    return None, f"{model} of book {book} is set to none{since}, which means hold."
 
 
 def read_portfolio(path: Path) -> Portfolio:
@@ -91,8 +118,15 @@ def read_portfolio(path: Path) -> Portfolio:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}.", str(path), "Check the path.") from error
     except UnicodeDecodeError as error:
-        raise ConfigError("is not text.", str(path)) from error
+        raise ConfigError("is not text.", str(path), FORMAT) from error
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{field + ': ' if field else ''}{first['msg']}.", str(path)) from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{said}.", ", ".join([str(path), *_places(first["loc"])]), FORMAT) from error
+
+
+def _places(loc: tuple[int | str, ...]) -> list[str]:
+    """Name a place in the file as a person counts: positions from 1."""
+    if len(loc) > 1:
+        return [f"position {int(loc[1]) + 1}", *map(str, loc[2:])]
+    return [str(part) for part in loc]

@@ -6,6 +6,8 @@ Never cached: what the registry says now decides, not what it said once.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import dataclass
 
 from rl.judge.gates import conclude
 from schemas.backtest import BacktestSummary
@@ -18,9 +20,47 @@ from tasks import show, ui
 from tasks.files import utc_now
 from tasks.openings import flow_run
 from tasks.registry import Registry
-from tasks.store import Store, resolve_root
+from tasks.store import Store, content_hash, resolve_root
 
 ALIAS: Alias = "challenger"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How a version was judged last.
+
+    Attributes:
+        created: When, UTC, ISO 8601.
+        preset: The risk profile that was judged.
+        gates: Every gate; None where they were altered or deleted.
+    """
+
+    created: str
+    preset: str
+    gates: tuple[Gate, ...] | None
+
+
+def last_judgement(store: Store, version: str) -> Judged | None:
+    """Return how a run judged a version last; a replay, which has no audit, is no judgement."""
+    mine = set()
+    found = []
+    for ref in store.refs("backtest"):
+        with suppress(ArtifactError):
+            if (manifest := store.manifest(ref)).summary.get("version") == version:
+                mine.add(content_hash(manifest))
+    for ref in store.refs("judgement"):
+        with suppress(ArtifactError):
+            manifest = store.manifest(ref)
+            if manifest.inputs.get("backtest") in mine and "audit" in manifest.inputs:
+                found.append((manifest.created, ref, str(manifest.params["preset"])))
+    if not found:
+        return None
+    created, ref, preset = max(found, key=lambda one: one[0])
+    try:
+        told = json.loads((store.local(ref) / "gates.json").read_text(encoding="utf-8"))
+    except ArtifactError:
+        return Judged(created, preset, None)
+    return Judged(created, preset, tuple(Gate.model_validate(gate) for gate in told))
 
 
 def promote(

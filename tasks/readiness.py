@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from schemas.checkpoint import BEST_MODEL
-from schemas.errors import DataError, UserError
+from schemas.errors import ConfigError, DataError, UserError
+from schemas.ingest import discover
 from schemas.readiness import DataFacts, Readiness
 from schemas.trading import N_ACTIONS, OBSERVATION_SIZE, MarketRules
 from schemas.training import Recipe
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 LAST_RUNS: Final = 5
 LITTLE_DISK_MB: Final = 1_000.0
+_PARTS: Final = ("store", "work", "books", "reports")
 CANDIDATES: Final = (Path("data"), Path("data/sample"))
 
 
@@ -53,7 +55,8 @@ def measure(data: Path | None, history: Path | None, *, book: str, recipe: Recip
         recipe: Whose speed is measured; None is the default one.
 
     Raises:
-        ConfigError: The book's name is not one.
+        DataError: A path is none, or holds nothing to read.
+        ConfigError: The book's name is not one, or nothing can be written below the artifact root.
     """
     root = resolve_root()
     registry, ledger = Registry(root, book), Ledger(root, book)
@@ -62,6 +65,8 @@ def measure(data: Path | None, history: Path | None, *, book: str, recipe: Recip
     if path is None:
         found.reasons.append("There is no data: put CSV files into ./data, or type `carryflow sample-data`.")
     else:
+        discover(path, history)
+        _require_writable(root)
         _attempt(found, "data", lambda: _try_all(path, history, recipe or Recipe(), found))
     disk = _disk(root)
     if disk["free"] < LITTLE_DISK_MB:
@@ -164,10 +169,26 @@ def _holds_csv(folder: Path) -> bool:
     return folder.is_dir() and any(p.is_file() and p.name.lower().endswith(endings) for p in folder.iterdir())
 
 
+def _require_writable(root: Path) -> None:
+    folder = root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for folder in (root, *(root / part for part in _PARTS)):
+            if folder.is_dir():
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+    except OSError as error:
+        raise ConfigError(
+            f"nothing can be written there ({error.strerror}).",
+            str(folder),
+            "Mend its permissions, or name another folder for the artifacts with --artifacts.",
+        ) from error
+
+
 def _disk(root: Path) -> dict[str, float]:
     """Return megabytes by part of the artifacts, and what is free."""
     used = {}
-    for part in ("store", "work", "books", "reports"):
+    for part in _PARTS:
         files = (p for p in (root / part).rglob("*") if p.is_file() and not p.is_symlink())
         used[part] = round(sum(p.stat().st_size for p in files) / 1e6, 1)
     there = next(p for p in (root, *root.parents) if p.exists())

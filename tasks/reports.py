@@ -6,10 +6,37 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from schemas.backtest import BacktestSummary
 from schemas.manifest import Ref
+from schemas.trading import PRESETS, MarketRules
+from tasks.files import canonical_json, sha256_text
 from tasks.store import Store, resolve_root
 
 SOURCE = "SOURCE.txt"
+
+
+def replay_name(summary: BacktestSummary) -> str:
+    """Return the name of an ad hoc backtest's report: version, window, risk profile, unusual rules.
+
+    The same asked again has the same name; another profile never replaces it.
+    """
+    parts = [
+        summary.version or "baselines",
+        f"{summary.start:%Y%m%dT%H}",
+        f"{summary.end:%Y%m%dT%H}",
+        "all" if len(summary.presets) == len(PRESETS) else "-".join(summary.presets),
+    ]
+    if own := summary.presets.get("custom"):
+        parts += [
+            f"leverage{own.leverage:g}",
+            f"utilization{own.target_utilization:g}",
+            f"positions{own.max_positions}",
+            f"stop{abs(own.stop_loss):g}",
+            f"buffer{own.liquidation_buffer:g}",
+        ]
+    if summary.rules != MarketRules():
+        parts.append("rules" + sha256_text(canonical_json(summary.rules.model_dump(mode="json")))[:6])
+    return "-".join(parts)
 
 
 def publish_report(tested: str, judged: str, *, book: str, name: str) -> Path:

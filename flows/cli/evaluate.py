@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from flows.cli import options as o
+
+if TYPE_CHECKING:
+    from schemas.trading import PresetName
 
 
 def backtest(
@@ -42,7 +45,8 @@ def backtest(
     """Replay a policy on any data and window, beside cash, random and greedy.
 
     A window that overlaps what the policy was trained or chosen on is stamped IN-SAMPLE. Any flag of
-    the risk profile replays that profile, called "custom", instead of the presets.
+    the risk profile replays that profile, called "custom", instead of the presets; what no flag says is
+    the preset's that --preset names, or the default.
     """
     from flows.cli.parameters import build_advanced
     from flows.cli.train import common_flags, use_artifacts
@@ -56,7 +60,9 @@ def backtest(
         "training.trading.stop_loss": stop_loss_threshold,
         "training.trading.liquidation_buffer": liquidation_buffer,
     }
-    custom = any(value is not None for value in profile.values())
+    custom = any(value is not None for value in profile.values()) or any(
+        text.strip().startswith("training.trading") for text in set_ or []
+    )
     flags = {
         **common_flags(
             max_bad_fraction,
@@ -66,6 +72,9 @@ def backtest(
         ),
         **profile,
     }
+    parameters = build_advanced(advanced, set_, flags)
+    if custom and preset is not o.PresetOrAll.all:
+        parameters = parameters.with_profile(cast("PresetName", preset.value))
     run_backtest(
         model=model,
         data=data,
@@ -77,7 +86,7 @@ def backtest(
         end=end,
         random_runs=random_runs,
         seed=seed,
-        advanced=build_advanced(advanced, set_, flags),
+        advanced=parameters,
         verbose=verbose,
     )
 
@@ -90,7 +99,8 @@ def predict(
     preset: Annotated[o.PresetOrAll, typer.Option(
         help="Risk profile to decide for, or each.")] = o.PresetOrAll.all,
     portfolio: Annotated[Path | None, typer.Option(
-        help="JSON file with what is held; without it, nothing is assumed to be held.")] = None,
+        help="JSON file with what is held (docs/portfolio.md has its fields and an example); without it, "
+        "nothing is assumed to be held.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     initial_capital: o.Capital = None,
     funding_boundary: o.FundingBoundary = None,
@@ -99,10 +109,13 @@ def predict(
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
-    """Decide for the newest hour of the data: action, pair, size, value, probability of each valid action."""
+    """Decide for the newest hour of the data: action, pair, size, value, probability of each valid action.
+
+    An alias that is set to none holds.
+    """
     from flows.cli.parameters import build_advanced
     from flows.cli.prediction import print_prediction
-    from flows.cli.terminal import Progress, show_logs
+    from flows.cli.terminal import Progress, print_note, show_logs
     from flows.cli.train import common_flags, use_artifacts
     from tasks.predict import predict as compute
 
@@ -121,6 +134,8 @@ def predict(
         model, data, history, book=book, preset=preset.value, portfolio=portfolio, advanced=advanced
     )
     progress.done()
+    for sentence in prediction.odd:
+        print_note(sentence)
     if as_json:
         print(prediction.model_dump_json(indent=2))
     else:

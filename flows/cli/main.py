@@ -7,11 +7,12 @@ program (a leak that `audit` finds is one), or NOT READY of `status`, 2 a mistak
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
 
-from flows.cli import audit, data, evaluate, registry, status, train
+from flows.cli import audit, certify, data, evaluate, registry, status, train
 from flows.cli.signals import Terminated, watch_signals
 from flows.cli.terminal import print_error
 
@@ -28,6 +29,7 @@ app.command("train")(train.train)
 app.command("backtest")(evaluate.backtest)
 app.command("predict")(evaluate.predict)
 app.command("audit")(audit.audit)
+app.command("certify")(certify.certify)
 app.command("sample-data")(data.sample_data)
 app.command("validate")(data.validate)
 app.add_typer(registry.app, name="registry")
@@ -68,7 +70,8 @@ def _report(error: Exception) -> int:
         return 2
     if isinstance(error, OSError) and error.filename is not None:
         print_error(f"{error.filename}: {error.strerror}.")
-        return 2 if isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError) else 1
+        theirs = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError)
+        return 2 if theirs or error.errno == errno.EROFS else 1
     print_error(f"unexpected {type(error).__name__}: {error}. Repeat with --verbose to see where.")
     return 1
 

@@ -20,7 +20,7 @@ def status(
 ) -> None:
     """Print the readiness report: data, parts, a short training and inference test, times, aliases, runs.
 
-    Everything in it is measured while you wait. Exit code 0 if READY, 1 if NOT READY.
+    Everything in it is measured while you wait. Exit code 0 if READY, 1 if NOT READY, 2 if a path is wrong.
     """
     from flows.cli.readiness import print_report
     from flows.cli.terminal import Progress, show_logs

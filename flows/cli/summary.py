@@ -14,7 +14,7 @@ from schemas.health import HealthReport
 from schemas.manifest import Ref
 from schemas.promotion import PromotionDecision
 from tasks.progress import duration
-from tasks.reports import publish_report
+from tasks.reports import publish_report, replay_name
 from tasks.store import Store, resolve_root
 
 _SHOWN = ("agent", "greedy", "random", "cash")
@@ -45,7 +45,7 @@ def print_backtest(result: Mapping[str, Any], *, book: str) -> None:
     summary = read_backtest(result["backtest"])
     presets = list(summary.presets)
     print_results(summary, "moderate" if "moderate" in presets else presets[0])
-    name = f"{summary.version or 'baselines'}-{summary.start:%Y%m%dT%H}-{summary.end:%Y%m%dT%H}"
+    name = replay_name(summary)
     report = publish_report(result["backtest"], result["judgement"], book=book, name=name)
     print(f"\nReport: {shown_path(report)}")
 

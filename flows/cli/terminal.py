@@ -84,6 +84,11 @@ def print_error(text: str) -> None:
     print("Error: " + " ".join(text.split()), file=sys.stderr)
 
 
+def print_note(text: str) -> None:
+    """Print one line to stderr about what is odd and yet not wrong."""
+    print("Note: " + " ".join(text.split()), file=sys.stderr)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"

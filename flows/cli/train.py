@@ -82,7 +82,8 @@ def train(
     history: o.History = None,
     book: o.Book = "default",
     preset: Annotated[o.Preset | None, typer.Option(
-        help="Risk profile that validation looks at (default: moderate, or the profile given by the flags).")
+        help="Risk profile that validation looks at (default: moderate, or the profile given by the flags); "
+        "with one profile trained for, also what the flags do not say of it.")
     ] = None,
     sample_random_config: Annotated[bool | None, typer.Option(
         "--sample-random-config/--fixed-config",

@@ -146,7 +146,7 @@ class EpisodeRunner:
         """Fix the hours of the next `steps` steps, whatever the actions will be.
 
         Returns:
-            (steps + 1, N) rows: where each environment stands before each step, and after the last one.
+            (steps + 1, cohorts) rows: where each cohort stands before each step, and after the last one.
         """
         if self._plan:
             raise RuntimeError("the previous plan has not been walked to its end")
@@ -163,7 +163,7 @@ class EpisodeRunner:
             end = np.where(over, starts + self.length, end)
             self._plan.append(starts)
         rows[steps] = at
-        return rows[:, self.cohort]
+        return rows
 
     def step(self, action: NDArray[np.integer]) -> RunnerStep:
         """Step every environment and reset those that ended, along the plan."""

@@ -185,7 +185,7 @@ def _require_times(file: SourceFile, raw: RawTable, parsed: ParsedTable) -> None
     raise DataError(
         f"has no readable time: the first is {text!r}.",
         f"{file.path}, column {column!r}, row {raw.line[bad[0].row]}",
-        "Write times as 2025-10-03T16:00:00Z (without a zone: UTC) or as epoch seconds or milliseconds.",
+        "Write times as 2025-10-03T16:00:00Z (without a zone: UTC) or as an epoch in s, ms, us or ns.",
     )
 
 

@@ -102,8 +102,12 @@ def set_title(ax: Axes, text: str) -> None:
 
 def date_axis(ax: Axes, size: Size) -> None:
     """Mark days or hours on the x axis, whichever fits."""
-    most = 4 if size.narrow else 9
-    locator = mdates.AutoDateLocator(minticks=3, maxticks=most)  # type: ignore[no-untyped-call]
+    most = dict.fromkeys((mdates.YEARLY, mdates.MONTHLY, mdates.DAILY, mdates.MINUTELY), 4)
+    most[mdates.HOURLY] = 5
+    locator = mdates.AutoDateLocator(minticks=3, maxticks=most if size.narrow else 9)  # type: ignore[no-untyped-call]
+    # The widest steps matplotlib knows of a unit are too narrow for three of the next one in four marks.
+    for unit, step in ((mdates.MONTHLY, 12), (mdates.HOURLY, 24), (mdates.MINUTELY, 60)):
+        locator.intervald[unit] = [*locator.intervald[unit], step]
     ax.xaxis.set_major_locator(locator)
     formatter = mdates.ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_formatter(formatter)

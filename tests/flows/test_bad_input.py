@@ -124,6 +124,24 @@ def test_a_message_names_the_first_offending_row(carryflow, artifacts, sample, t
     assert "yesterday" in answer.err
 
 
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_message_about_times_names_every_unit_that_is_read(
+    carryflow, artifacts, sample, tmp_path, every
+) -> None:
+    path = text(tmp_path / "opp.csv", with_value(rows(sample), entry_time(sample), "yesterday", every))
+    answer = carryflow("validate", "--data", path)
+    assert answer.code == 2
+    units = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+    assert "epoch in s, ms, us or ns" in answer.err
+    read = []
+    for unit, scale in units.items():
+        lines = with_value(rows(sample), entry_time(sample), str(1_757_000_000 * scale), 1)
+        assert carryflow("validate", "--data", text(tmp_path / f"{unit}.csv", lines)).code == 0
+        dataset = ingest(tmp_path / f"{unit}.csv")
+        read.append(json.loads((dataset.path / "dataset.json").read_text(encoding="utf-8"))["first"])
+    assert len(set(read)) == 1
+
+
 def test_a_refused_file_leaves_earlier_artifacts_as_they_were(carryflow, artifacts, sample, tmp_path) -> None:
     assert carryflow("validate", "--data", sample).code == 0
     before = {path: path.read_bytes() for path in artifacts.rglob("*") if path.is_file()}

@@ -1,14 +1,16 @@
 """What the terminal tells of a backtest."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from flows.cli.readiness import print_signs
-from flows.cli.summary import print_results, print_signs_to_mend
+from flows.cli.summary import print_backtest, print_results, print_signs_to_mend
 from schemas.backtest import BacktestSummary, PolicyResult, ProfitSplit
 from schemas.health import HealthLimits, HealthReport, Sign, watched
-from schemas.trading import PRESETS, MarketRules
+from schemas.trading import PRESETS, MarketRules, TradingConfig
+from tests.tasks.test_promotion import publish
 
 
 def test_funding_costs_and_price_of_each_line_add_up_to_its_return(
@@ -76,3 +78,59 @@ def test_what_to_watch_is_what_is_judged(capsys: pytest.CaptureFixture[str]) -> 
         assert f"{sign.name}: {sign.good}" in told
         for case in sign.cases:
             assert f"{case.verdict}: {case.when}. {case.advice}" in told
+
+
+def reported(
+    capsys: pytest.CaptureFixture[str],
+    root: Path,
+    presets: dict[str, TradingConfig],
+    rules: MarketRules,
+    end: datetime = datetime(2025, 7, 12, tzinfo=UTC),
+) -> Path:
+    """Tell an ad hoc backtest in the terminal and return the report it names."""
+    results = tuple(
+        PolicyResult(
+            preset=name, policy="agent", runs=1, return_pct=profile.leverage, split=ProfitSplit(),
+            max_drawdown_pct=0.5, final_nlv=10_000, trades=4, hours=96,
+        )
+        for name, profile in presets.items()
+    )  # fmt: skip
+    summary = BacktestSummary(
+        version="0123456789ab", start=datetime(2025, 7, 8, tzinfo=UTC), end=end, hours=96,
+        initial_capital=10_000.0, in_sample=False, overlap_hours=0, seed=0, random_runs=0,
+        presets=presets, rules=rules, results=results,
+    )  # fmt: skip
+    text = summary.model_dump_json()
+    tested = publish(root, "backtest", {"backtest.json": text})
+    judged = publish(root, "judgement", {"report.html": text})
+    print_backtest({"backtest": str(tested), "judgement": str(judged)}, book="b")
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Report: ")]
+    path = Path(line.removeprefix("Report: "))
+    assert path.read_text() == text
+    return path
+
+
+def test_replays_under_other_profiles_keep_their_reports_apart(
+    capsys: pytest.CaptureFixture[str], artifacts: Path
+) -> None:
+    rules, own = MarketRules(), PRESETS["aggressive"]
+    asked: list[tuple[dict[str, TradingConfig], MarketRules]] = [
+        (dict(PRESETS), rules),
+        ({"moderate": PRESETS["moderate"]}, rules),
+        ({"custom": own}, rules),
+        ({"custom": own.model_copy(update={"leverage": 2.0})}, rules),
+        ({"custom": own.model_copy(update={"stop_loss": 0.0})}, rules),
+        ({"moderate": PRESETS["moderate"]}, rules.model_copy(update={"funding_boundary": "open"})),
+    ]
+    paths = [reported(capsys, artifacts, *one) for one in asked]
+    assert len(set(paths)) == len(asked)
+    assert all(path.is_file() for path in paths)
+    assert [reported(capsys, artifacts, *one) for one in asked] == paths  # it replaces itself
+    names = [path.parent.name for path in paths]
+    window = "0123456789ab-20250708T00-20250712T00"
+    assert names[:4] == [
+        f"{window}-all",
+        f"{window}-moderate",
+        f"{window}-custom-leverage5-utilization0.75-positions5-stop0.03-buffer0.1",
+        f"{window}-custom-leverage2-utilization0.75-positions5-stop0.03-buffer0.1",
+    ]

@@ -28,7 +28,7 @@ from schemas.errors import ArtifactError
 from schemas.registry import Windows
 from schemas.trading import MarketRules
 from schemas.training import TrainingConfig
-from tests.rl.test_policy import random_mask, random_private, random_slots
+from tests.rl.test_policy import judge, random_mask, random_private, random_slots
 
 DAYS = [f"2025-09-{day:02d}T00:00:00+00:00" for day in (1, 5, 6, 8, 9, 11)]
 
@@ -55,7 +55,7 @@ def trained(steps: int = 2) -> tuple[Policy, torch.optim.Optimizer]:
     policy = Policy(0)
     optimizer = torch.optim.Adam(policy.parameters(), eps=1e-5, fused=True)
     for i in range(steps):
-        logp, value = policy.heads(policy.encode(random_slots(4, seed=i)), random_private(4), random_mask(4))
+        logp, value = judge(policy, random_slots(4, seed=i), random_private(4), random_mask(4))
         optimizer.zero_grad()
         (logp.exp().square().sum() + value.sum()).backward()
         optimizer.step()
@@ -93,8 +93,8 @@ def test_the_policy_that_comes_back_decides_the_same(saved: tuple[Path, Checkpoi
     policy, other = trained()[0], load_checkpoint(saved[0]).policy()
     slots, private, mask = random_slots(5), random_private(5), random_mask(5)
     for a, b in zip(
-        policy.heads(policy.encode(slots), private, mask),
-        other.heads(other.encode(slots), private, mask),
+        judge(policy, slots, private, mask),
+        judge(other, slots, private, mask),
         strict=True,
     ):
         assert torch.equal(a, b)
@@ -118,9 +118,7 @@ def test_adam_goes_on_as_if_never_stopped() -> None:
     restore_optimizer(other, continued, optimizer_of(one, optimizer))
     for policy, adam in ((one, optimizer), (other, continued)):
         for i in (7, 8):
-            logp, value = policy.heads(
-                policy.encode(random_slots(4, seed=i)), random_private(4), random_mask(4)
-            )
+            logp, value = judge(policy, random_slots(4, seed=i), random_private(4), random_mask(4))
             adam.zero_grad()
             (logp.exp().square().sum() + value.sum()).backward()
             adam.step()

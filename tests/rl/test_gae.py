@@ -101,22 +101,12 @@ def test_explained_variance() -> None:
     assert np.isnan(explained_variance(returns, np.ones((1, 3))))
 
 
-@pytest.mark.parametrize(("n", "hours", "batch"), [(1000, 40, 128), (777, 300, 64), (64, 64, 64), (50, 1, 7)])
-def test_minibatches_hold_every_state_once(n: int, hours: int, batch: int) -> None:
+@pytest.mark.parametrize(
+    ("groups", "members", "batch"), [(1000, 1, 128), (111, 7, 64), (64, 1, 64), (50, 8, 7)]
+)
+def test_minibatches_hold_every_group_once(groups: int, members: int, batch: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    context = torch.randint(0, hours, (n,), generator=generator)
-    parts = list(minibatches(context, batch, generator))
-    assert max(p.numel() for p in parts) <= batch
-    assert torch.cat(parts).sort()[0].tolist() == list(range(n))
-
-
-def test_minibatches_hold_few_contexts_and_differ_between_epochs() -> None:
-    generator = torch.Generator().manual_seed(0)
-    context = torch.arange(768).repeat_interleave(16)  # 768 hours, 16 states each
-    epochs = [list(minibatches(context, 4096, generator)) for _ in range(2)]
-    for part in epochs[0]:
-        # 256 hours fill a minibatch; hours cut at its edges add two.
-        assert context[part].unique().numel() <= 258
-    assert not torch.equal(epochs[0][0].sort()[0], epochs[1][0].sort()[0])
-    small = next(minibatches(context, 128, generator))
-    assert context[small].unique().numel() >= 48, "a small minibatch must still mix hours"
+    parts = list(minibatches(groups, members, batch, generator))
+    assert torch.cat(parts).sort()[0].tolist() == list(range(groups))
+    assert max(p.numel() for p in parts) * members < batch + members, "at most a group over, where it must be"
+    assert not torch.equal(torch.cat(parts), torch.cat(list(minibatches(groups, members, batch, generator))))

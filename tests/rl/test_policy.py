@@ -14,7 +14,7 @@ from rl.policy import (
     count_parameters,
     kind_masses,
 )
-from rl.rollout import evaluate, gather, sample
+from rl.rollout import gather, sample
 
 POLICY = Policy(seed=3)
 
@@ -44,7 +44,8 @@ def random_mask(n: int, seed: int = 0, p: float = 0.4) -> Tensor:
 
 def judge(policy: Policy, slots: Tensor, private: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """One state per hour."""
-    return policy.heads(policy.encode(slots), private, mask)
+    logp, value = policy.heads(policy.encode(slots), private.unsqueeze(1), mask.unsqueeze(1))
+    return logp.squeeze(1), value.squeeze(1)
 
 
 def lively(seed: int = 0) -> Policy:
@@ -61,7 +62,7 @@ def test_parameter_count_is_within_one_percent_of_792_000() -> None:
 
 
 def test_most_parameters_are_used_once_per_hour() -> None:
-    of_the_hour = ("embed", "blocks", "norm", "code", "summary")
+    of_the_hour = ("embed", "blocks", "norm", "code", "summary", "hour", "forecast")
     hourly = sum(p.numel() for name, p in POLICY.named_parameters() if name.startswith(of_the_hour))
     assert hourly > 0.6 * count_parameters(POLICY)
 
@@ -232,13 +233,14 @@ def test_extreme_inputs_give_finite_outputs() -> None:
     assert value.isfinite().all()
 
 
-def test_unique_encode_gather_gives_what_encoding_every_state_gives() -> None:
-    table, hour = random_slots(30), torch.randint(0, 30, (200,), generator=torch.Generator().manual_seed(0))
-    private, mask = random_private(200), random_mask(200)
-    logp, value = evaluate(POLICY, table, hour, private, mask)
-    direct, direct_value = judge(POLICY, table[hour], private, mask)
-    assert torch.allclose(logp, direct, atol=1e-5)
-    assert torch.allclose(value, direct_value, atol=1e-5)
+def test_states_that_share_an_hour_are_judged_as_each_beside_an_hour_of_its_own() -> None:
+    slots, private, mask = random_slots(30), random_private(210), random_mask(210)
+    policy = lively()
+    logp, value = policy.heads(policy.encode(slots), private.view(30, 7, -1), mask.view(30, 7, -1))
+    direct, direct_value = judge(policy, slots.repeat_interleave(7, 0), private, mask)
+    assert torch.allclose(logp.flatten(0, 1), direct, atol=1e-5)
+    assert torch.allclose(value.flatten(), direct_value, atol=1e-5)
+    assert not torch.allclose(direct, judge(policy, slots.repeat(7, 1, 1), private, mask)[0], atol=1e-3)
 
 
 def test_gather_repeats_rows_in_order() -> None:

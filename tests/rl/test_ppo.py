@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rl.policy import Policy
 from rl.ppo import gae, update
-from rl.rollout import Rollout, collect
+from rl.rollout import Rollout, collect, gather
 from schemas.training import TrainingConfig
 from tests.rl.classic import CPU, GymEnvironments, Learner, MaskedIdentity, SmallPolicy, Step
 from tests.rl.test_policy import random_mask, random_private, random_slots
@@ -18,9 +18,9 @@ SLOTS = random_slots(40)
 class Scripted:
     """Trading-shaped environments: hours by a clock, random private features, random masks and ends."""
 
-    def __init__(self, n: int, seed: int = 0) -> None:
-        self.rng, self.n, self.actions = np.random.default_rng(seed), n, 36
-        self.clock, self.seen = np.arange(n) % 4, 0
+    def __init__(self, groups: int, members: int, seed: int = 0) -> None:
+        self.rng, self.n, self.actions = np.random.default_rng(seed), groups * members, 36
+        self.clock, self.seen = np.arange(groups), 0
         self.finals: list[tuple[int, int, np.ndarray, int]] = []
 
     def plan(self, steps: int) -> np.ndarray:
@@ -37,15 +37,16 @@ class Scripted:
         ends = self.rng.random(self.n)
         terminated, truncated = ends < 0.05, ends > 0.9
         final = self.rng.random((self.n, 75)).astype(np.float32)
-        hours = self.rng.integers(0, 40, self.n)
+        hours = self.rng.integers(0, 40, self.clock.size).repeat(self.n // self.clock.size)
         for i in np.nonzero(truncated)[0]:
             self.finals.append((self.seen, int(i), final[i], int(hours[i])))
         self.clock, self.seen = (self.clock + 1) % 40, self.seen + 1
         return Step(self.rng.normal(size=self.n), terminated, truncated, final, hours, [])
 
 
-def rolled_out(policy: torch.nn.Module, n: int = 24, steps: int = 16) -> tuple[Rollout, Scripted]:
-    rollout, envs = Rollout(steps, n, 75, 36, CPU), Scripted(n)
+def rolled_out(policy: torch.nn.Module, groups: int = 4, steps: int = 16) -> tuple[Rollout, Scripted]:
+    members = 6
+    rollout, envs = Rollout(steps, groups * members, 75, 36, CPU, members), Scripted(groups, members)
     collect(policy, SLOTS, envs, rollout, torch.Generator().manual_seed(0))
     return rollout, envs
 
@@ -85,7 +86,7 @@ def test_a_rollout_records_what_happened() -> None:
         everything = torch.ones(1, 36, dtype=torch.bool)
         for t, i, private, hour in envs.finals:
             code = policy.encode(SLOTS[hour : hour + 1])
-            expected = policy.heads(code, torch.from_numpy(private)[None], everything)[1]
+            expected = policy.heads(code, torch.from_numpy(private)[None, None], everything[None])[1]
             assert rollout.final_value[t, i] == pytest.approx(float(expected), abs=1e-5)
     assert (rollout.final_value != 0).sum() == len(envs.finals) > 10
     assert (rollout.final_value[rollout.terminated] == 0).all()
@@ -110,8 +111,8 @@ def test_the_gradient_of_a_shared_hour_is_reproducible_on_two_threads() -> None:
         for _ in range(4):
             policy.zero_grad()
             code = policy.encode(SLOTS)
-            rows = tuple(part.index_select(0, index) for part in code)
-            logp, value = policy.heads(rows, random_private(600), random_mask(600))
+            rows = gather(code, index)
+            logp, value = policy.heads(rows, random_private(600).unsqueeze(1), random_mask(600).unsqueeze(1))
             (logp.exp().square().sum() + value.square().sum()).backward()
             results.add(policy.embed.weight.grad.numpy().tobytes())
         assert len(results) == 1
@@ -132,8 +133,7 @@ class Bandit(torch.nn.Module):
         return (contexts,)
 
     def heads(self, code: tuple[Tensor, ...], private: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        n = private.shape[0]
-        return self.logits.log_softmax(0).expand(n, 2), self.v.expand(n)
+        return self.logits.log_softmax(0).expand(*mask.shape), self.v.expand(mask.shape[:2])
 
 
 def test_losses_and_diagnostics_are_those_of_the_paper() -> None:

@@ -29,15 +29,23 @@ WINDOWS = Windows(
 )
 
 
-def publish(root: Path, step: str, files: dict[str, str], summary: dict[str, Any] | None = None) -> Ref:
+def publish(
+    root: Path,
+    step: str,
+    files: dict[str, str],
+    summary: dict[str, Any] | None = None,
+    inputs: dict[str, str] | None = None,
+    **facts: Any,
+) -> Ref:
     store = Store(root)
     with store.tmp() as folder:
         for name, content in files.items():
             (folder / name).write_text(content, encoding="utf-8")
         key = f"{abs(hash((step, json.dumps(files)))):016x}".ljust(64, "0")[:64]
+        known = {"params": {}, "created": "2025-01-01T00:00:00+00:00"}
         manifest = Manifest(
-            step=step, key=key, inputs={}, params={}, versions={}, code="",
-            created="2025-01-01T00:00:00+00:00", summary=summary or {},
+            step=step, key=key, inputs=inputs or {}, versions={}, code="", summary=summary or {},
+            **known | facts,
         )  # fmt: skip
         return store.publish(folder, manifest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from datetime import UTC, datetime
@@ -176,12 +177,20 @@ def test_training_can_start_from_a_checkpoint_and_is_another_training(
     assert again.manifest.summary["version"] != model.manifest.summary["version"]
 
 
-def held(symbol: str, long: str, short: str, quantity: float) -> dict[str, object]:
+def held(symbol: str, long: str, short: str, quantity: float, price: float = 100.0) -> dict[str, object]:
     return {
         "symbol": symbol, "long_exchange": long, "short_exchange": short, "quantity": quantity,
-        "entry_long_price": 100.0, "entry_short_price": 100.0,
+        "entry_long_price": price, "entry_short_price": price,
         "entry_time": datetime(2025, 9, 7, 12, tzinfo=UTC).isoformat(),
     }  # fmt: skip
+
+
+def price_at_noon(sample: Path, symbol: str) -> float:
+    with (sample / "opportunities.csv").open(encoding="utf-8") as file:
+        rows = [
+            r for r in csv.DictReader(file) if r["symbol"] == symbol and r["entry_time"] < "2025-09-07T12"
+        ]
+    return float(rows[-1]["entry_long_price"])
 
 
 def test_a_prediction_decides_for_the_newest_hour_and_can_exit_what_is_held(
@@ -197,9 +206,9 @@ def test_a_prediction_decides_for_the_newest_hour_and_can_exit_what_is_held(
     first = entries[0]
     assert first.symbol and first.long_exchange and first.short_exchange
     path = tmp_path / "positions.json"
-    path.write_text(
-        json.dumps({"positions": [held(first.symbol, first.long_exchange, first.short_exchange, 1e-3)]})
-    )
+    price = price_at_noon(sample, first.symbol)
+    mine = held(first.symbol, first.long_exchange, first.short_exchange, 100 / price, price)
+    path.write_text(json.dumps({"positions": [mine]}))
     full = predict(model, sample, None, book="b", preset="moderate", portfolio=path, advanced=ADVANCED)
     [made] = full.presets
     exits = [choice for choice in made.choices if choice.kind == "exit"]

@@ -34,10 +34,10 @@ def test_the_plan_holds_whatever_the_actions_are() -> None:
     for _ in range(4):
         rows = runner.plan(40)
         for i in range(40):
-            np.testing.assert_array_equal(runner.sim.t, rows[i])
+            np.testing.assert_array_equal(runner.sim.t, rows[i][runner.cohort])
             out = runner.step(act(runner, rng))
             terminated += int(out.terminated.sum())
-        np.testing.assert_array_equal(runner.sim.t, rows[40])
+        np.testing.assert_array_equal(runner.sim.t, rows[40][runner.cohort])
         assert rows.min() >= 10
         assert rows.max() <= 180
     assert terminated > 0, "the walk must include episodes that the drawdown limit ended"
@@ -46,9 +46,10 @@ def test_the_plan_holds_whatever_the_actions_are() -> None:
 def test_environments_of_a_cohort_share_their_hours() -> None:
     runner = runner_of(TrainingConfig(), n=16, cohorts=2)
     runner.start()
-    rows = runner.plan(30)
-    assert (rows[:, :8] == rows[:, :1]).all()
-    assert len(np.unique(rows[0])) == 2
+    assert runner.plan(30).shape == (31, 2)
+    hours = runner.sim.t.reshape(2, 8)
+    assert (hours == hours[:, :1]).all()
+    assert hours[0, 0] != hours[1, 0]
 
 
 def test_half_of_the_episodes_start_inside_trading_with_their_equity_as_capital() -> None:
@@ -92,14 +93,14 @@ def test_no_episode_crosses_a_gap() -> None:
     sim = VectorSim(market, market.slot_raw.astype(np.float32), MarketRules(), 4)
     runner = EpisodeRunner(sim, (0, 22), TrainingConfig(), np.random.default_rng(0), 8, 1)
     runner.start()
-    rows = np.concatenate([runner.plan(1)[:1]] + [_walk_one(runner) for _ in range(60)])
+    rows = np.concatenate([runner.plan(1)[0]] + [_walk_one(runner) for _ in range(60)])
     assert not np.isin(rows, [10, 11, 12]).any()
 
 
 def _walk_one(runner: EpisodeRunner) -> np.ndarray:
     out = runner.step(np.zeros(runner.sim.n, int))
     runner.plan(1)
-    return out.final_t[None]
+    return out.final_t
 
 
 def test_a_window_without_two_hours_is_refused_in_words() -> None:
