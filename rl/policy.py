@@ -89,13 +89,6 @@ def masked_log_softmax(logits: Tensor, valid: Tensor, dim: int = -1) -> Tensor:
     return F.log_softmax(torch.where(valid, logits, INVALID), dim)
 
 
-def masked_log_mean_exp(logits: Tensor, valid: Tensor) -> Tensor:
-    """Return log of the mean of exp over the valid entries of each row; 0 where there is none."""
-    count = valid.sum(1)
-    mean = torch.where(valid, logits, INVALID).logsumexp(1) - count.clamp(min=1).log()
-    return torch.where(count > 0, mean, 0.0)
-
-
 def action_log_probabilities(kind: Tensor, slot: Tensor, size: Tensor, leave: Tensor, mask: Tensor) -> Tensor:
     """Compose the 36 log-probabilities: log P(kind) + log P(slot | kind) + log P(size | slot).
 
@@ -115,10 +108,6 @@ def action_log_probabilities(kind: Tensor, slot: Tensor, size: Tensor, leave: Te
     slots = entries.any(1)
     exits = mask[:, FIRST_EXIT:]
     kinds = torch.stack((mask[:, 0], slots.any(1), exits.any(1)), 1)
-    zero = torch.zeros_like(kind[:, 0])
-    # Entering is as likely as the best slots make it, not only as a head of its own says: what is learnt
-    # about a slot raises or lowers entering wherever such a slot is on offer. Equal slots add nothing.
-    kind = kind + torch.stack((zero, masked_log_mean_exp(slot, slots), masked_log_mean_exp(leave, exits)), 1)
     log_kind = masked_log_softmax(kind, kinds)
     log_entry = masked_log_softmax(slot, slots).unsqueeze(1) + masked_log_softmax(size, entries, 1)
     log_exit = masked_log_softmax(leave, exits)

@@ -59,6 +59,9 @@ class Script:
         glimpse: (T, S) what the rate on show adds to that, and no settlement ever pays.
         log_price: (T, S) logarithm of the coin's price.
         safe_leverage: (S,).
+        basis: (2, T, S) logarithm of each venue's price over the coin's, east first; None draws the small
+            bounded one of the known-answer markets.
+        volume: (S,) of a day, quote currency; None is VOLUME.
     """
 
     carry: F64
@@ -66,12 +69,14 @@ class Script:
     glimpse: F64
     log_price: F64
     safe_leverage: F64
+    basis: F64 | None = None
+    volume: F64 | None = None
 
 
 def no_edge(hours: int, rng: np.random.Generator) -> Script:
     """Rates that wander about zero and come back before they have paid for a round trip."""
     coins = 6
-    noise = 1e-4 * _wander(rng, hours, coins, half_life=12.0)
+    noise = 1e-4 * wander(rng, hours, coins, half_life=12.0)
     return _script(np.zeros((hours, coins)), rng, noise=noise)
 
 
@@ -131,7 +136,7 @@ def generate(name: str, days: int, seed: int, rules: MarketRules | None = None) 
     """
     rng = np.random.default_rng((seed, list(MARKETS).index(name)))
     script = MARKETS[name](days * DAY, rng)
-    opportunities, history = _rows(script, rng)
+    opportunities, history = clean_rows(script, rng)
     market = assemble(list(build_days(opportunities, history)), rules or MarketRules())
     coin = np.array([int(market.symbols[i].removeprefix("COIN")) for i in market.pair_long])
     sign = np.array([1.0 if market.venues[i] == EAST else -1.0 for i in market.pair_long])
@@ -184,12 +189,12 @@ def _script(
         carry=carry,
         noise=RATE_NOISE * rng.standard_normal(shape) if noise is None else noise,
         glimpse=np.zeros(shape) if glimpse is None else glimpse,
-        log_price=rng.uniform(0.0, 6.0, shape[1]) + 0.004 * _wander(rng, *shape, half_life=24.0),
+        log_price=rng.uniform(0.0, 6.0, shape[1]) + 0.004 * wander(rng, *shape, half_life=24.0),
         safe_leverage=np.full(shape[1], np.inf),
     )
 
 
-def _wander(rng: np.random.Generator, hours: int, coins: int, half_life: float) -> F64:
+def wander(rng: np.random.Generator, hours: int, coins: int, half_life: float) -> F64:
     """Return (hours, coins) of a stationary AR(1) of unit deviation."""
     keep = 0.5 ** (1.0 / half_life)
     shocks = rng.standard_normal((hours, coins))
@@ -231,17 +236,14 @@ def _spells(
         ready[ready.index((begin, queue))] = (end + rng.uniform(*off_days) * DAY, queue)
 
 
-def _rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+def clean_rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write the clean rows: both directions of every coin each hour, and a history of both venues."""
     hours, coins = script.carry.shape
     time = START + pd.to_timedelta(np.arange(hours), unit="h")
-    price = {
-        venue: np.exp(
-            script.log_price
-            + np.clip(BASIS_STD * rng.standard_normal((hours, coins)), -BASIS_MOST, BASIS_MOST)
-        )
-        for venue in (EAST, WEST)
-    }
+    basis = script.basis
+    if basis is None:
+        basis = np.clip(BASIS_STD * rng.standard_normal((2, hours, coins)), -BASIS_MOST, BASIS_MOST)
+    price = {venue: np.exp(script.log_price + basis[i]) for i, venue in enumerate((EAST, WEST))}
     interval = {EAST: 8.0, WEST: 1.0}
     settled = {EAST: 0.1 * RATE_NOISE * rng.standard_normal((hours, coins))}
     settled[WEST] = settled[EAST] / 8.0 + (script.carry + script.noise) / 8.0
@@ -259,7 +261,7 @@ def _rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Da
     spread = (price[WEST] - price[EAST]) / ((price[WEST] + price[EAST]) / 2.0)
     frames = []
     for long, short, sign in ((EAST, WEST, 1.0), (WEST, EAST, -1.0)):
-        profit = {"": sign * now, "_24h": sign * _trailing(net, 24), "_3d": sign * _trailing(net, 72)}
+        profit = {"": sign * now, "_24h": sign * trailing(net, 24), "_3d": sign * trailing(net, 72)}
         columns = {
             "entry_time": time.repeat(coins),
             "symbol": np.tile(names, hours),
@@ -279,10 +281,10 @@ def _rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Da
             "fund_apr": flat(profit[""]) * 1095.0,
             "fund_apr_24h_proj": flat(profit["_24h"]) * 1095.0,
             "fund_apr_3d_proj": flat(profit["_3d"]) * 1095.0,
-            "spread_30_sample_avg": flat(sign * _trailing(spread, 30)),
-            "price_spread_24h_avg": flat(sign * 100.0 * _trailing(spread, 24)),
-            "price_spread_3d_avg": flat(sign * 100.0 * _trailing(spread, 72)),
-            "volume_24h": VOLUME,
+            "spread_30_sample_avg": flat(sign * trailing(spread, 30)),
+            "price_spread_24h_avg": flat(sign * 100.0 * trailing(spread, 24)),
+            "price_spread_3d_avg": flat(sign * 100.0 * trailing(spread, 72)),
+            "volume_24h": np.tile(np.full(coins, VOLUME) if script.volume is None else script.volume, hours),
         }
         frames.append(pd.DataFrame(columns))
     opportunities = pd.concat(frames, ignore_index=True).sort_values("entry_time", kind="stable")
@@ -309,7 +311,7 @@ def _rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Da
     return opportunities, history.sort_values("timestamp", kind="stable")
 
 
-def _trailing(x: F64, hours: int) -> F64:
+def trailing(x: F64, hours: int) -> F64:
     """Return the mean over the `hours` hours up to each one, or over as many as there are."""
     total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0)])
     end = np.arange(1, x.shape[0] + 1)
