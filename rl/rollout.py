@@ -171,6 +171,7 @@ def collect(
     rollout: Rollout,
     generator: torch.Generator,
     guide: Callable[[NDArray[np.float32], Bool, I64], tuple[I64, I64]] | None = None,
+    check: Callable[[Tensor, Tensor, Tensor], None] | None = None,
 ) -> list[Any]:
     """Fill a rollout with T steps of every environment.
 
@@ -182,6 +183,7 @@ def collect(
         generator: Draws the actions.
         guide: From private features, masks and the actions drawn to (what to record, what to do); by default
             both are the actions drawn.
+        check: Called with private observations, log-probabilities and values before each draw.
 
     Returns:
         Summaries of the episodes that ended.
@@ -204,6 +206,8 @@ def collect(
     for t in range(steps):
         private, mask = environments.private(), environments.mask()
         logp, value = judge(gather(code, where[t]), private, mask)
+        if check is not None:
+            check(torch.from_numpy(private), logp, value)
         done = recorded = sample(logp.cpu(), generator).numpy()
         if guide is not None:
             recorded, done = guide(private, mask, done)

@@ -23,7 +23,8 @@ from rl.checkpoint import (
     weights_of,
 )
 from rl.evaluate import Evaluator
-from rl.health import behaviour, check_minibatch, check_rollout, check_weights
+from rl.finite import check_decision, check_minibatch, check_rollout, check_weights
+from rl.health import MEAN_OVER, behaviour
 from rl.market.arrays import F64, MarketArrays
 from rl.market.rehearsal import rehearsal_market
 from rl.policy import Policy
@@ -35,7 +36,6 @@ from rl.stage import Stage
 from schemas.checkpoint import CheckpointInfo, Progress, RewardScale
 from schemas.trading import N_ACTIONS, N_PRIVATE
 
-MEAN_OVER = 100  # episodes in the running mean
 MIN_EXPOSURE = 0.05  # a profile that may hardly trade does not blow its rewards up
 METRIC_COLUMNS = (
     *("update", "episodes", "steps", "reward_mean", "mean_100", "hourly_reward", "liquidations_per_episode"),
@@ -104,6 +104,12 @@ class Trainer:
         rehearses = self._generated is not None and self.updates < self._rehearsals
         return self._generated if self._generated is not None and rehearses else self._own
 
+    @property
+    def preparation(self) -> int:
+        """Updates at the start that rehearse or imitate, which say nothing of how the training goes."""
+        training = self.assignment.training
+        return round(max(training.rehearsal_share, training.imitation_share) * self.shape.updates)
+
     def has_finished(self) -> bool:
         """Whether the episodes asked for were trained."""
         return self.episodes >= self.assignment.training.num_episodes
@@ -128,7 +134,13 @@ class Trainer:
         imitate = self.updates < round(training.imitation_share * self.shape.updates)
         contexts = stage.disturb(self.generator)
         finished = collect(
-            self.policy, contexts, stage, rollout, self.generator, stage.teach if imitate else None
+            self.policy,
+            contexts,
+            stage,
+            rollout,
+            self.generator,
+            stage.teach if imitate else None,
+            check_decision,
         )
         check_rollout(rollout)
         advantage, returns = self._targets()
