@@ -255,7 +255,7 @@ class Policy(nn.Module):
         """
         tokens, valid, summary, _ = code
         z = torch.asinh((private - self.offset) * self.gain)
-        positions = z[..., _N_STATE:].unflatten(-1, (N_POSITION_SLOTS, N_POSITION_FEATURES))
+        positions = torch.unflatten(z[..., _N_STATE:], -1, (N_POSITION_SLOTS, N_POSITION_FEATURES))
         active = private[..., _N_STATE::N_POSITION_FEATURES].unsqueeze(-1)
         held = F.relu(self.position_out(F.relu(self.position_in(positions)))) * active
         state = F.relu(self.state_out(F.relu(self.state_in(z[..., :_N_STATE]))))
@@ -263,11 +263,11 @@ class Policy(nn.Module):
 
         keys, values, pointers = torch.split(tokens, _KEY, -1)
         joined = torch.cat((state, self._read(state, keys, values, valid)), -1)
-        for_actor, for_critic = torch.split(summary.unsqueeze(1), (_TRUNK[0], _VALUE_TRUNK[0]), -1)
+        for_actor, for_critic = torch.split(summary.unsqueeze(1), [_TRUNK[0], _VALUE_TRUNK[0]], -1)
         value = F.relu(self.value_mid(F.relu(self.value_in(joined) + for_critic)))
 
         trunk = F.relu(self.trunk_out(F.relu(self.trunk_in(joined) + for_actor)))
-        queries = self.pointer(trunk).unflatten(-1, (1 + _N_SIZES, _KEY)).flatten(1, 2)
+        queries = torch.unflatten(self.pointer(trunk), -1, (1 + _N_SIZES, _KEY)).flatten(1, 2)
         points = (queries @ pointers.transpose(1, 2) * _KEY**-0.5).view(-1, 1 + _N_SIZES, N_OPPORTUNITY_SLOTS)
         leave = self.exit_score(torch.tanh(self.exit_position(held) + self.exit_trunk(trunk).unsqueeze(-2)))
         logp = action_log_probabilities(
@@ -282,7 +282,8 @@ class Policy(nn.Module):
     def _read(self, state: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Tensor:
         """Pool the hour's tokens by what each state asks for: (H, K, 64)."""
         query, keys, values = (
-            x.unflatten(-1, (_ATTENTION_HEADS, -1)).transpose(1, 2) for x in (self.query(state), keys, values)
+            torch.unflatten(x, -1, (_ATTENTION_HEADS, -1)).transpose(1, 2)
+            for x in (self.query(state), keys, values)
         )
         scores = query @ keys.transpose(-1, -2) * query.shape[-1] ** -0.5
         weights = torch.where(valid[:, None, None, :], scores, INVALID).softmax(-1)

@@ -99,8 +99,11 @@ def train(
             market, splits, scaler, training, preset, rules, data_hash, resolve_device(device), start_from
         )
         run = _Run(assignment, work_dir)
-        reason = run.follow(started, time_budget, on_progress, should_stop)
-        return run.publish(out_dir, reason, time.monotonic() - started)
+        try:
+            reason = run.follow(started, time_budget, on_progress, should_stop)
+            return run.publish(out_dir, reason, time.monotonic() - started)
+        finally:
+            run.trainer.close()
 
 
 @contextmanager

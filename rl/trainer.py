@@ -33,6 +33,7 @@ from rl.rollout import Rollout, collect
 from rl.schedule import learning_rate, plan_run
 from rl.sim.episodes import FinishedEpisode
 from rl.stage import Stage
+from rl.workers import Workers
 from schemas.checkpoint import CheckpointInfo, Progress, RewardScale
 from schemas.trading import N_ACTIONS, N_PRIVATE
 
@@ -69,6 +70,8 @@ class Trainer:
             generated = rehearsal_market(a.rules)
             rows = (0, generated.n_hours)
             self._generated = self._stage(generated, rows, a.scaler.scale(generated.slot_raw))
+        on_cpu = a.device.type == "cpu"
+        self.workers = Workers(a.training.threads) if on_cpu and a.training.threads > 1 else None
         self.rollout = Rollout(
             shape.rollout_steps, shape.n_envs, N_PRIVATE, N_ACTIONS, a.device, shape.n_envs // shape.n_cohorts
         )
@@ -109,6 +112,11 @@ class Trainer:
         """Updates at the start that rehearse or imitate, which say nothing of how the training goes."""
         training = self.assignment.training
         return round(max(training.rehearsal_share, training.imitation_share) * self.shape.updates)
+
+    def close(self) -> None:
+        """End the threads that share the work."""
+        if self.workers is not None:
+            self.workers.close()
 
     def has_finished(self) -> bool:
         """Whether the episodes asked for were trained."""
@@ -156,6 +164,7 @@ class Trainer:
             check_minibatch,
             stage.forecast,
             imitate,
+            self.workers,
         )
         check_weights(self.policy)
         self.updates += 1

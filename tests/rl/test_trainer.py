@@ -65,7 +65,9 @@ def test_the_learner_and_not_the_environment_scales_rewards(
     step = trainer.stage.step
 
     def look(action: np.ndarray) -> Any:
-        given.append(np.stack((trainer.stage.runner.sim.state.leverage, trainer.stage.runner.sim.state.utilization)))
+        given.append(
+            np.stack((trainer.stage.runner.sim.state.leverage, trainer.stage.runner.sim.state.utilization))
+        )
         return step(action)
 
     monkeypatch.setattr(trainer.stage, "step", look)
