@@ -294,13 +294,17 @@ class _Run:
 
 
 def better(one: Checkpoint | None, other: Checkpoint) -> Checkpoint:
-    """Return the checkpoint with the higher validation return; the earlier one where they are equal."""
+    """Return the checkpoint with the higher validation return; the later one where they are equal.
+
+    Where validation offers nothing, whoever waits earns 0, an untrained policy too; more training is then all
+    that tells two of them apart.
+    """
     if one is None:
         return other
     first, second = one.info.progress.validation_pct, other.info.progress.validation_pct
     if first is None or second is None:
         raise ValueError("a checkpoint that was not evaluated cannot be compared")
-    return other if second > first else one
+    return other if second >= first else one
 
 
 def facts(file: str, checkpoint: Checkpoint) -> ModelFacts:
