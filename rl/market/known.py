@@ -113,7 +113,17 @@ def generate(name: str, days: int, seed: int, rules: MarketRules | None = None) 
         rules: What venues charge; the default.
     """
     rng = np.random.default_rng((seed, list(MARKETS).index(name)))
-    script = MARKETS[name](days * DAY, rng)
+    return enact(MARKETS[name](days * DAY, rng), rng, rules)
+
+
+def enact(script: Script, rng: np.random.Generator, rules: MarketRules | None = None) -> Known:
+    """Make the market of a script.
+
+    Args:
+        script: What pays when, and what prices do.
+        rng: Draws what the script leaves open: the basis, and what the east settles.
+        rules: What venues charge; the default.
+    """
     market = assemble(list(build_days(*write_rows(script, rng))), rules or MarketRules())
     coin = np.array([int(market.symbols[i].removeprefix("COIN")) for i in market.pair_long])
     sign = np.array([1.0 if market.venues[i] == EAST else -1.0 for i in market.pair_long])

@@ -10,7 +10,7 @@ import pytest
 from rl.certify import as_informed, certify, play
 from rl.market.known import generate
 from rl.market.scaler import Scaler
-from schemas.certify import BARS, Bar, Budget, Certificate, Played, Verdict
+from schemas.certify import BARS, Bar, Budget, Certificate, MarketName, Played, Verdict
 from schemas.checkpoint import BEST_MODEL, TRAINING, TrainingResult
 from schemas.trading import MarketRules
 from schemas.training import TrainingConfig
@@ -144,9 +144,9 @@ def test_a_training_of_a_few_episodes_is_not_certified_and_one_cut_short_ends_as
 def test_the_step_keeps_a_certificate_once_it_is_reached_and_goes_on_with_one_cut_short(
     artifacts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(seed: int = 0, time_budget: float = 0.0):
+    def ask(seed: int = 0, time_budget: float = 0.0, market: MarketName = "persistent edge"):
         training = RECIPE.model_copy(update={"seed": seed})
-        return certify_step("persistent edge", training=training, budget=BUDGET, time_budget=time_budget)
+        return certify_step(market, training=training, budget=BUDGET, time_budget=time_budget)
 
     cut = ask(time_budget=1e-3)
     assert cut.partial and not read_certificate(cut.ref).finished
@@ -165,6 +165,8 @@ def test_the_step_keeps_a_certificate_once_it_is_reached_and_goes_on_with_one_cu
     assert read_certificate(again.ref) == certificate
     with pytest.raises(AssertionError, match="made again"):
         ask(seed=1)
+    with pytest.raises(AssertionError, match="made again"):
+        ask(market="decoy")
 
 
 def test_unseen_markets_are_none_that_training_saw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

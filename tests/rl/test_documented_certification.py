@@ -1,4 +1,4 @@
-"""docs/certify.md states the informed optimum and greedy of each bar's unseen markets; they are recomputed."""
+"""docs/certify.md states the informed optimum and greedy of each bar; both are worked out again."""
 
 from __future__ import annotations
 

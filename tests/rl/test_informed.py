@@ -10,10 +10,8 @@ import pytest
 
 from rl.baselines import greedy, greedy_now, hold_until_flip, random_valid
 from rl.informed import informed
-from rl.market.assemble import assemble
-from rl.market.build import build_days
-from rl.market.known import Known, generate
-from rl.market.known_rows import BASIS_MOST, EAST, Script, write_rows
+from rl.market.known import Known, enact, generate
+from rl.market.known_rows import BASIS_MOST, Script
 from rl.sim.env import VectorSim
 from schemas.certify import BARS, Bar
 from schemas.trading import PRESETS, TradingConfig
@@ -99,17 +97,17 @@ def test_no_change_of_one_trade_gains_on_average(bar: Bar) -> None:
     assert np.mean(gains["out late"]) < bounce(bar.config) / 10.0
 
 
-def written(*spells: tuple[int, int, int], hours: int = 360, safe: float = np.inf) -> Known:
-    """Two coins without noise; each spell (coin, from, until) pays 0.08 % per 8 h, 0.01 % an hour."""
-    carry = np.zeros((hours, 2))
-    for coin, begin, end in spells:
-        carry[begin:end, coin] = 8e-4
-    nothing = np.zeros((hours, 2))
+def written(*spells: tuple[int, int, int], sign: float = 1.0, safe: float = np.inf) -> Known:
+    """Two coins without noise; each spell (coin, from, until) pays 0.08 % per 8 h, 0.01 % an hour.
+
+    It pays who is long in the east; every other spell, if the sign is -1, who is short there.
+    """
+    carry = np.zeros((360, 2))
+    for number, (coin, begin, end) in enumerate(spells):
+        carry[begin:end, coin] = 8e-4 * sign**number
+    nothing = np.zeros_like(carry)
     script = Script(carry, nothing, nothing, nothing + 4.0, np.full(2, safe))
-    market = assemble(list(build_days(*write_rows(script, np.random.default_rng(0)))), RULES)
-    coins = np.array([int(market.symbols[i][-1]) for i in market.pair_long])
-    sign = np.array([1.0 if market.venues[i] == EAST else -1.0 for i in market.pair_long])
-    return Known(market, sign * carry[:, coins] / 8.0, script.safe_leverage[coins])
+    return enact(script, np.random.default_rng(0), RULES)
 
 
 def done(known: Known, config: TradingConfig) -> list[tuple[int, int, int | None]]:
@@ -117,7 +115,6 @@ def done(known: Known, config: TradingConfig) -> list[tuple[int, int, int | None
     market = known.market
     plan = informed(known, market.n_hours - 1, config)
     trades = trades_of(known, config, plan)
-    assert all(market.venues[market.pair_long[x.pair]] == EAST for x in trades)
     return [(int(market.symbols[market.pair_long[x.pair]][-1]), x.enter, x.leave) for x in trades]
 
 
@@ -140,6 +137,15 @@ def test_a_pause_is_held_through_if_another_coin_brings_less_meanwhile_than_it_c
         assert done(written(*spells), ONE) == ([(0, 48, 248 + pause)] if pause == 40 else changes)
         # With a place for each, a pause costs nothing.
         assert done(written(*spells), both) == [(0, 48, 248 + pause), (1, 148, 148 + pause)]
+
+
+def test_a_coin_that_turns_is_left_before_it_is_entered_the_other_way_round() -> None:
+    spells = ((0, 50, 150), (0, 152, 232), (0, 234, 334))
+    in_turn = [(0, 48, 148), (0, 150, 230), (0, 232, 332)]
+    known = written(*spells, sign=-1.0)
+    assert done(known, PRESETS["moderate"]) == in_turn
+    one, two, three = trades_of(known, ONE, informed(known, known.market.n_hours - 1, ONE))
+    assert one.pair == three.pair != two.pair
 
 
 def test_of_two_coins_and_one_place_the_longer_spell_is_taken() -> None:
