@@ -73,7 +73,15 @@ def data_to_model(
         times=advanced.audit_times,
         seed=seed,
     )
-    judged = call(JUDGE, tested, preset=preset, policy=advanced.gates, audited=audited, dataset=dataset)
+    judged = call(
+        JUDGE,
+        tested,
+        preset=preset,
+        policy=advanced.gates,
+        audited=audited,
+        dataset=dataset,
+        trained=model,
+    )
     decision = call(PROMOTE, model, tested, judged, book=book, preset=preset, dry_run=dry_run)
     return {
         "dataset": str(dataset),

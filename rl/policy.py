@@ -89,13 +89,6 @@ def masked_log_softmax(logits: Tensor, valid: Tensor, dim: int = -1) -> Tensor:
     return F.log_softmax(torch.where(valid, logits, INVALID), dim)
 
 
-def masked_log_mean_exp(logits: Tensor, valid: Tensor) -> Tensor:
-    """Return log of the mean of exp over the valid entries of each row; 0 where there is none."""
-    count = valid.sum(1)
-    mean = torch.where(valid, logits, INVALID).logsumexp(1) - count.clamp(min=1).log()
-    return torch.where(count > 0, mean, 0.0)
-
-
 def action_log_probabilities(kind: Tensor, slot: Tensor, size: Tensor, leave: Tensor, mask: Tensor) -> Tensor:
     """Compose the 36 log-probabilities: log P(kind) + log P(slot | kind) + log P(size | slot).
 
@@ -115,10 +108,6 @@ def action_log_probabilities(kind: Tensor, slot: Tensor, size: Tensor, leave: Te
     slots = entries.any(1)
     exits = mask[:, FIRST_EXIT:]
     kinds = torch.stack((mask[:, 0], slots.any(1), exits.any(1)), 1)
-    zero = torch.zeros_like(kind[:, 0])
-    # Entering is as likely as the best slots make it, not only as a head of its own says: what is learnt
-    # about a slot raises or lowers entering wherever such a slot is on offer. Equal slots add nothing.
-    kind = kind + torch.stack((zero, masked_log_mean_exp(slot, slots), masked_log_mean_exp(leave, exits)), 1)
     log_kind = masked_log_softmax(kind, kinds)
     log_entry = masked_log_softmax(slot, slots).unsqueeze(1) + masked_log_softmax(size, entries, 1)
     log_exit = masked_log_softmax(leave, exits)
@@ -266,7 +255,7 @@ class Policy(nn.Module):
         """
         tokens, valid, summary, _ = code
         z = torch.asinh((private - self.offset) * self.gain)
-        positions = z[..., _N_STATE:].unflatten(-1, (N_POSITION_SLOTS, N_POSITION_FEATURES))
+        positions = torch.unflatten(z[..., _N_STATE:], -1, (N_POSITION_SLOTS, N_POSITION_FEATURES))
         active = private[..., _N_STATE::N_POSITION_FEATURES].unsqueeze(-1)
         held = F.relu(self.position_out(F.relu(self.position_in(positions)))) * active
         state = F.relu(self.state_out(F.relu(self.state_in(z[..., :_N_STATE]))))
@@ -274,11 +263,11 @@ class Policy(nn.Module):
 
         keys, values, pointers = torch.split(tokens, _KEY, -1)
         joined = torch.cat((state, self._read(state, keys, values, valid)), -1)
-        for_actor, for_critic = torch.split(summary.unsqueeze(1), (_TRUNK[0], _VALUE_TRUNK[0]), -1)
+        for_actor, for_critic = torch.split(summary.unsqueeze(1), [_TRUNK[0], _VALUE_TRUNK[0]], -1)
         value = F.relu(self.value_mid(F.relu(self.value_in(joined) + for_critic)))
 
         trunk = F.relu(self.trunk_out(F.relu(self.trunk_in(joined) + for_actor)))
-        queries = self.pointer(trunk).unflatten(-1, (1 + _N_SIZES, _KEY)).flatten(1, 2)
+        queries = torch.unflatten(self.pointer(trunk), -1, (1 + _N_SIZES, _KEY)).flatten(1, 2)
         points = (queries @ pointers.transpose(1, 2) * _KEY**-0.5).view(-1, 1 + _N_SIZES, N_OPPORTUNITY_SLOTS)
         leave = self.exit_score(torch.tanh(self.exit_position(held) + self.exit_trunk(trunk).unsqueeze(-2)))
         logp = action_log_probabilities(
@@ -293,7 +282,8 @@ class Policy(nn.Module):
     def _read(self, state: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Tensor:
         """Pool the hour's tokens by what each state asks for: (H, K, 64)."""
         query, keys, values = (
-            x.unflatten(-1, (_ATTENTION_HEADS, -1)).transpose(1, 2) for x in (self.query(state), keys, values)
+            torch.unflatten(x, -1, (_ATTENTION_HEADS, -1)).transpose(1, 2)
+            for x in (self.query(state), keys, values)
         )
         scores = query @ keys.transpose(-1, -2) * query.shape[-1] ** -0.5
         weights = torch.where(valid[:, None, None, :], scores, INVALID).softmax(-1)

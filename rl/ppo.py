@@ -7,7 +7,7 @@ Shapes: T steps of N environments; A actions; F private features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl.market.arrays import F64, Bool
-from rl.rollout import Rollout
+from rl.rollout import ActorCritic, Rollout
+from rl.workers import Workers
 from schemas.training import TrainingConfig
 
 MIN_DEVIATION = 1e-6
@@ -142,7 +143,7 @@ def explained_variance(value: F64, returns: F64) -> float:
 
 
 def update(
-    policy: nn.Module,
+    policy: ActorCritic,
     optimizer: torch.optim.Optimizer,
     contexts: Tensor,
     rollout: Rollout,
@@ -150,14 +151,15 @@ def update(
     returns: F64,
     training: TrainingConfig,
     generator: torch.Generator,
-    check: Callable[[nn.Module, dict[str, Tensor]], None] | None = None,
+    check: Callable[[Any, dict[str, Tensor]], None] | None = None,
     auxiliary: Callable[[Any, Tensor], Tensor] | None = None,
     imitate: bool = False,
+    workers: Workers | None = None,
 ) -> UpdateStatistics:
     """Improve the policy on one rollout.
 
     Args:
-        policy: An ActorCritic.
+        policy: What learns.
         optimizer: Over its parameters.
         contexts: (all contexts, ...).
         rollout: What `collect` filled.
@@ -166,6 +168,9 @@ def update(
         training: Epochs, minibatch, coefficients.
         generator: Draws the minibatches.
         check: Called with the losses and the gradient norm of each minibatch before the optimizer's step.
+        auxiliary: A further loss of a code and its contexts.
+        imitate: Make the recorded actions likelier, whatever they brought.
+        workers: Share a minibatch between threads; by default one does it all.
     """
     device = rollout.private.device
     parameters = list(policy.parameters())
@@ -176,53 +181,71 @@ def update(
     scaled = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     gain = rollout.grouped(torch.from_numpy(scaled.astype(np.float32)).to(device))
     target = rollout.grouped(torch.from_numpy(returns.astype(np.float32)).to(device))
-    sums: list[Tensor] = []
-    ratio_error = float("nan")
+
+    def learn(batch: Tensor, share: float) -> tuple[Sequence[Tensor | None], Tensor]:
+        """Return the gradient of some groups' loss and what is told of them, as shares of the whole."""
+        hours = context.index_select(0, batch)
+        code = policy.encode(contexts.index_select(0, hours))
+        logp, value = policy.heads(code, private.index_select(0, batch), mask.index_select(0, batch))
+        chosen = logp.gather(-1, action.index_select(0, batch).unsqueeze(-1)).squeeze(-1)
+        log_ratio = chosen - old.index_select(0, batch)
+        ratio = log_ratio.exp()
+        a = gain.index_select(0, batch)
+        clipped = ratio.clamp(1.0 - training.clip, 1.0 + training.clip)
+        policy_loss = -(chosen if imitate else torch.minimum(ratio * a, clipped * a)).mean()
+        value_loss = 0.5 * F.mse_loss(value, target.index_select(0, batch))
+        entropy = -(logp.exp() * logp).sum(-1).mean()  # a masked action adds 0 x (huge) = 0
+        loss = policy_loss + training.value_coef * value_loss - training.entropy_coef * entropy
+        if auxiliary is not None:
+            loss = loss + auxiliary(code, hours)
+        gradient = torch.autograd.grad(share * loss, parameters, allow_unused=True)
+        with torch.no_grad():
+            kl = (ratio - 1.0 - log_ratio).mean()
+            outside = ((ratio - 1.0).abs() > training.clip).float().mean()
+            told = share * torch.stack((policy_loss, value_loss, entropy, kl, outside))
+            return gradient, torch.cat((told, (ratio - 1.0).abs().max().reshape(1)))
+
+    rows: list[Tensor] = []
     for _ in range(training.n_epochs):
         for batch in minibatches(context.numel(), rollout.members, training.batch_size, generator):
-            batch = batch.to(device)
-            hours = context.index_select(0, batch)
-            code = policy.encode(contexts.index_select(0, hours))
-            logp, value = policy.heads(code, private.index_select(0, batch), mask.index_select(0, batch))
-            chosen = logp.gather(-1, action.index_select(0, batch).unsqueeze(-1)).squeeze(-1)
-            log_ratio = chosen - old.index_select(0, batch)
-            ratio = log_ratio.exp()
-            a = gain.index_select(0, batch)
-            clipped = ratio.clamp(1.0 - training.clip, 1.0 + training.clip)
-            policy_loss = -(chosen if imitate else torch.minimum(ratio * a, clipped * a)).mean()
-            value_loss = 0.5 * F.mse_loss(value, target.index_select(0, batch))
-            entropy = -(logp.exp() * logp).sum(-1).mean()  # a masked action adds 0 x (huge) = 0
-            loss = policy_loss + training.value_coef * value_loss - training.entropy_coef * entropy
-            if auxiliary is not None:
-                loss = loss + auxiliary(code, hours)
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
+            told = _accumulate(learn, batch.to(device), parameters, workers)
             norm = nn.utils.clip_grad_norm_(parameters, training.max_grad_norm)
             if check is not None:
-                check(
-                    policy,
-                    {
-                        "policy loss": policy_loss,
-                        "value loss": value_loss,
-                        "entropy": entropy,
-                        "gradient norm": norm,
-                    },
-                )
+                named = dict(zip(("policy loss", "value loss", "entropy"), told[:3], strict=True))
+                check(policy, named | {"gradient norm": norm})
             optimizer.step()
-            with torch.no_grad():
-                if not sums:
-                    ratio_error = float((ratio - 1.0).abs().max())
-                kl = (ratio - 1.0 - log_ratio).mean()
-                outside = ((ratio - 1.0).abs() > training.clip).float().mean()
-                sums.append(torch.stack((policy_loss, value_loss, entropy, kl, outside, norm)).detach())
-    means = torch.stack(sums).double().mean(0).tolist()
+            rows.append(torch.cat((told, norm.detach().reshape(1))))
+    table = torch.stack(rows).double().cpu()
+    means = table.mean(0).tolist()
     return UpdateStatistics(
         policy_loss=means[0],
         value_loss=means[1],
         entropy=means[2],
         kl=means[3],
         clip_fraction=means[4],
-        grad_norm=means[5],
+        grad_norm=means[6],
         explained_variance=explained_variance(rollout.value.double().cpu().numpy(), returns),
-        ratio_error=ratio_error,
+        ratio_error=float(table[0, 5]),
     )
+
+
+def _accumulate(
+    learn: Callable[[Tensor, float], tuple[Sequence[Tensor | None], Tensor]],
+    batch: Tensor,
+    parameters: list[nn.Parameter],
+    workers: Workers | None,
+) -> Tensor:
+    """Leave a minibatch's gradient in the parameters and return what is told of it.
+
+    The groups are dealt evenly to the workers; what they find is added in the order of the workers, whoever
+    was ready first.
+    """
+    parts = [part for part in batch.tensor_split(workers.count if workers else 1) if part.numel()]
+    shares = [part.numel() / batch.numel() for part in parts]
+    found = list(workers.map(learn, parts, shares) if workers else map(learn, parts, shares))
+    for i, parameter in enumerate(parameters):
+        known = [part for gradient, _ in found if (part := gradient[i]) is not None]
+        parameter.grad = sum(known[1:], start=known[0]) if known else None
+    told = torch.stack([row for _, row in found])
+    # Shares of means add up to a mean; of the errors of ratios the largest counts.
+    return torch.cat((told[:, :-1].sum(0), told[:, -1:].amax(0)))

@@ -9,13 +9,13 @@ Shapes: T steps of N = G x K environments, group by group; A actions; F private 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from rl.market.arrays import F64, I64, Bool
 
@@ -24,6 +24,10 @@ Code = tuple[Tensor, ...]
 
 class ActorCritic(Protocol):
     """What the algorithm asks of a policy (an `nn.Module`)."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Everything that is learnt."""
+        ...
 
     def encode(self, contexts: Tensor) -> Code:
         """Encode (H, ...) contexts into tensors of leading axis H."""
@@ -171,6 +175,7 @@ def collect(
     rollout: Rollout,
     generator: torch.Generator,
     guide: Callable[[NDArray[np.float32], Bool, I64], tuple[I64, I64]] | None = None,
+    check: Callable[[Tensor, Tensor, Tensor], None] | None = None,
 ) -> list[Any]:
     """Fill a rollout with T steps of every environment.
 
@@ -182,11 +187,12 @@ def collect(
         generator: Draws the actions.
         guide: From private features, masks and the actions drawn to (what to record, what to do); by default
             both are the actions drawn.
+        check: Called with private observations, log-probabilities and values before each draw.
 
     Returns:
         Summaries of the episodes that ended.
     """
-    steps, n = rollout.shape
+    steps = rollout.shape[0]
     device = rollout.private.device
     plan = torch.from_numpy(environments.plan(steps)).to(device)
     distinct, where = torch.unique(plan, return_inverse=True)
@@ -194,8 +200,11 @@ def collect(
     rollout.context.copy_(plan[:-1])
 
     def judge(code: Code, private: NDArray[np.float32], mask: Bool) -> tuple[Tensor, Tensor]:
-        states = torch.from_numpy(private).to(device).unflatten(0, (-1, rollout.members))
-        valid = torch.from_numpy(mask).to(device).unflatten(0, (-1, rollout.members))
+        shared = (-1, rollout.members, private.shape[1]), (-1, rollout.members, mask.shape[1])
+        states, valid = (
+            torch.from_numpy(x).to(device).view(shape)
+            for x, shape in zip((private, mask), shared, strict=True)
+        )
         logp, value = policy.heads(code, states, valid)
         return logp.flatten(0, 1), value.flatten()
 
@@ -204,6 +213,8 @@ def collect(
     for t in range(steps):
         private, mask = environments.private(), environments.mask()
         logp, value = judge(gather(code, where[t]), private, mask)
+        if check is not None:
+            check(torch.from_numpy(private), logp, value)
         done = recorded = sample(logp.cpu(), generator).numpy()
         if guide is not None:
             recorded, done = guide(private, mask, done)
@@ -230,7 +241,7 @@ def collect(
         final = torch.from_numpy(np.concatenate([c[3] for c in cut])).to(device)
         any_action = np.ones((members.size, rollout.mask.shape[2]), np.bool_)
         final_code = policy.encode(contexts.index_select(0, final))
-        value = judge(final_code, private, any_action)[1].double().cpu().numpy()
+        worth = judge(final_code, private, any_action)[1].double().cpu().numpy()
         ended = rollout.truncated[rows, members] & ~rollout.terminated[rows, members]
-        rollout.final_value[rows, members] = np.where(ended, value, 0.0)
+        rollout.final_value[rows, members] = np.where(ended, worth, 0.0)
     return finished

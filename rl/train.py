@@ -18,7 +18,8 @@ import torch
 
 from rl.assignment import Assignment
 from rl.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from rl.health import TrainingDiverged
+from rl.finite import ActingDiverged, TrainingDiverged
+from rl.health import judge
 from rl.market.arrays import MarketArrays
 from rl.market.scaler import Scaler
 from rl.market.splits import Splits
@@ -82,7 +83,7 @@ def train(
         device: "cpu", "cuda", "mps" or "auto".
         start_from: Begin with these weights, moments and reward scale; episodes are counted anew.
         on_progress: Told after every update: its row of metrics, `updates` expected, `num_episodes`,
-            `eta_seconds`, `elapsed_seconds` and the episodes that `finished`.
+            `eta_seconds`, `elapsed_seconds`, the episodes that `finished` and the `health` so far.
         should_stop: Asked after every update; True leaves the resume state and publishes nothing.
 
     Raises:
@@ -98,8 +99,11 @@ def train(
             market, splits, scaler, training, preset, rules, data_hash, resolve_device(device), start_from
         )
         run = _Run(assignment, work_dir)
-        reason = run.follow(started, time_budget, on_progress, should_stop)
-        return run.publish(out_dir, reason, time.monotonic() - started)
+        try:
+            reason = run.follow(started, time_budget, on_progress, should_stop)
+            return run.publish(out_dir, reason, time.monotonic() - started)
+        finally:
+            run.trainer.close()
 
 
 @contextmanager
@@ -148,6 +152,7 @@ class _Run:
         self.saved_at = time.monotonic()
         self.evaluation_seconds = 0.0
         self.speeds: list[float] = []
+        self.acted: Checkpoint | None = None  # the newest state that went through a rollout
         kept = self.resume.load()
         if kept is None:
             self.trainer.begin()
@@ -155,6 +160,12 @@ class _Run:
             self.trainer.restore(*kept)
             self.periodic = [ModelFacts.model_validate(facts) for facts in kept[1]["periodic"]]
         self.resumed_at = self.trainer.updates
+        self.greedy = self.trainer.evaluator.greedy()
+
+    @property
+    def greedy_pct(self) -> float:
+        """What greedy returns on validation under the profile that chooses."""
+        return next(iter(self.greedy.values()))
 
     def follow(
         self,
@@ -180,6 +191,7 @@ class _Run:
                         "eta_seconds": left * (now - started) / len(self.speeds),
                         "elapsed_seconds": now - started,
                         "finished": list(trainer.last_finished),
+                        "health": judge(trainer.metrics, self.greedy_pct, first=trainer.preparation),
                     }
                 )
             if trainer.has_finished():
@@ -197,14 +209,16 @@ class _Run:
     def _update(self) -> dict[str, float]:
         """One update, with the evaluation and the checkpoints that fall due at its end."""
         trainer, training = self.trainer, self.assignment.training
-        good, before = trainer.checkpoint(), trainer.episodes
+        now, before = trainer.checkpoint(), trainer.episodes
         try:
             row = trainer.step()
         except TrainingDiverged as error:
             path = self.work_dir / LAST_GOOD
-            save_checkpoint(path, good)
-            remedy = f"{error.remedy} The last good state is {path}."
+            # What cannot act was spoiled by the update before.
+            save_checkpoint(path, (self.acted if isinstance(error, ActingDiverged) else None) or now)
+            remedy = f"{error.remedy} The last good state is {path}; --resume-from starts from it."
             raise TrainingDiverged(error.what, error.where, remedy) from error
+        self.acted = now
         due = passed(before, trainer.episodes, training.eval_every, training.num_episodes)
         validation = None
         if due or trainer.has_finished():
@@ -231,10 +245,10 @@ class _Run:
         """Write the results; a run that was told to stop leaves only its resume state."""
         a, trainer = self.assignment, self.trainer
         models: list[ModelFacts] = []
+        rows = [dict(row) for row in trainer.metrics]
         if reason != "stopped":
             # A cut run is evaluated where it stands, and forgets it: resumed, it must not differ from one
             # that was never cut.
-            rows = [dict(row) for row in trainer.metrics]
             if math.isnan(rows[-1]["eval_return"]):
                 rows[-1] |= trainer.evaluate(trainer.episodes)
             final = trainer.checkpoint(validation=rows[-1]["eval_return"])
@@ -270,6 +284,8 @@ class _Run:
             device=a.device.type,
             threads=a.training.threads,
             models=tuple(models),
+            greedy_validation_pct=self.greedy,
+            health=judge(rows, self.greedy_pct, first=trainer.preparation),
         )
         if reason != "stopped":
             text = result.model_dump_json(indent=2) + "\n"

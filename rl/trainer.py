@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rl.assignment import Assignment
-from rl.baselines import greedy
 from rl.checkpoint import (
     Checkpoint,
     optimizer_of,
@@ -24,20 +23,20 @@ from rl.checkpoint import (
     weights_of,
 )
 from rl.evaluate import Evaluator
-from rl.forecast import forecast_loss
-from rl.health import behaviour, check_minibatch, check_rollout, check_weights
-from rl.market.arrays import F64, I64, SLOT_FEATURES, Bool
-from rl.policy import FIRST_EXIT, INTERVAL_FEATURE, MarketCode, Policy
+from rl.finite import check_decision, check_minibatch, check_rollout, check_weights
+from rl.health import MEAN_OVER, behaviour
+from rl.market.arrays import F64, MarketArrays
+from rl.market.rehearsal import rehearsal_market
+from rl.policy import Policy
 from rl.ppo import RewardScaler, gae, update
 from rl.rollout import Rollout, collect
 from rl.schedule import learning_rate, plan_run
-from rl.sim.env import VectorSim
-from rl.sim.episodes import EpisodeRunner, FinishedEpisode, RunnerStep
+from rl.sim.episodes import FinishedEpisode
+from rl.stage import Stage
+from rl.workers import Workers
 from schemas.checkpoint import CheckpointInfo, Progress, RewardScale
-from schemas.trading import N_ACTIONS, N_PRIVATE, SIZE_FRACTIONS
+from schemas.trading import N_ACTIONS, N_PRIVATE
 
-OFF_GUARD = 0.1  # share of imitated steps at which the policy's own action is done
-MEAN_OVER = 100  # episodes in the running mean
 MIN_EXPOSURE = 0.05  # a profile that may hardly trade does not blow its rewards up
 METRIC_COLUMNS = (
     *("update", "episodes", "steps", "reward_mean", "mean_100", "hourly_reward", "liquidations_per_episode"),
@@ -47,35 +46,6 @@ METRIC_COLUMNS = (
     *("eval_episode", "eval_return", "eval_conservative", "eval_moderate", "eval_aggressive"),
 )
 TIMING_COLUMNS = ("steps_per_second", "seconds")
-
-
-class TradingEnvironments:
-    """The simulator's training episodes, as `rl.rollout` asks for them."""
-
-    def __init__(self, runner: EpisodeRunner) -> None:
-        self.runner = runner
-        self.hidden: Bool | None = None  # (T, 10) slots that are not on offer for now
-
-    def plan(self, steps: int) -> I64:
-        """Return (steps + 1, cohorts) rows."""
-        return self.runner.plan(steps)
-
-    def private(self) -> NDArray[np.float32]:
-        """Return (N, 75)."""
-        return self.runner.sim.private()
-
-    def mask(self) -> Bool:
-        """Return (N, 36)."""
-        mask = self.runner.sim.mask()
-        if self.hidden is not None:
-            mask = mask.copy()
-            hidden = self.hidden[self.runner.sim.t]
-            mask[:, 1:FIRST_EXIT] &= ~np.tile(hidden, (1, len(SIZE_FRACTIONS)))
-        return mask
-
-    def step(self, action: I64) -> RunnerStep:
-        """Step and reset."""
-        return self.runner.step(action)
 
 
 class Trainer:
@@ -91,33 +61,23 @@ class Trainer:
         self.optimizer = torch.optim.Adam(
             self.policy.parameters(), lr=a.training.learning_rate, eps=1e-5, fused=fused
         )
+        shape = self.shape = plan_run(a.training, a.splits.episode_hours)
         slots = a.scaler.scale(a.market.slot_raw)
-        self.contexts = torch.from_numpy(slots).to(a.device)
-        self.shape = plan_run(a.training, a.splits.episode_hours)
-        first, stop = a.splits.train.rows(a.market.start_ms)
-        sim = VectorSim(a.market, slots, a.rules, self.shape.n_envs)
-        self.runner = EpisodeRunner(
-            sim, (first, stop - 1), a.training, self.rng, a.splits.episode_hours, self.shape.n_cohorts
-        )
-        self.environments = TradingEnvironments(self.runner)
-        shape = self.shape
+        self._own = self._stage(a.market, a.splits.train.rows(a.market.start_ms), slots)
+        self._rehearsals = round(a.training.rehearsal_share * shape.updates)
+        self._generated: Stage | None = None
+        if self._rehearsals > 0:
+            generated = rehearsal_market(a.rules)
+            rows = (0, generated.n_hours)
+            self._generated = self._stage(generated, rows, a.scaler.scale(generated.slot_raw))
+        on_cpu = a.device.type == "cpu"
+        self.workers = Workers(a.training.threads) if on_cpu and a.training.threads > 1 else None
         self.rollout = Rollout(
             shape.rollout_steps, shape.n_envs, N_PRIVATE, N_ACTIONS, a.device, shape.n_envs // shape.n_cohorts
         )
-        self.reward_scaler = RewardScaler(self.shape.n_envs, a.training.gamma)
+        self.reward_scaler = RewardScaler(shape.n_envs, a.training.gamma)
         first, stop = a.splits.validation.rows(a.market.start_ms)
-        self.evaluator = Evaluator(a.market, slots, a.rules, (first, stop - 1), a.profiles, sim.quotes)
-        exact = (
-            "long_interval_8",
-            "short_interval_8",
-            "hours_to_long_settlement_8",
-            "hours_to_short_settlement_8",
-        )
-        self.measured = torch.tensor([float(name not in exact) for name in SLOT_FEATURES], device=a.device)
-        self.auxiliary: Callable[[MarketCode, Tensor], Tensor] | None = None
-        if a.training.forecast_coef > 0:
-            forecast = forecast_loss(a.market, a.splits.train.rows(a.market.start_ms), a.device)
-            self.auxiliary = lambda code, hours: a.training.forecast_coef * forecast(code, hours)
+        self.evaluator = Evaluator(a.market, slots, a.rules, (first, stop - 1), a.profiles, self._own.quotes)
         self.updates, self.episodes, self.steps = 0, 0, 0
         self.recent: list[float] = []
         self.metrics: list[dict[str, float]] = []
@@ -133,7 +93,30 @@ class Trainer:
             scale = given.info.reward_scale
             own = self.reward_scaler
             own.count, own.mean, own.spread = scale.count, scale.mean, scale.spread
-        self.runner.start()
+        self.stage.runner.start()
+
+    def _stage(self, market: MarketArrays, rows: tuple[int, int], slots: NDArray[np.float32]) -> Stage:
+        a = self.assignment
+        return Stage(
+            market, rows, slots, a.rules, a.training, self.shape, a.splits.episode_hours, self.rng, a.device
+        )
+
+    @property
+    def stage(self) -> Stage:
+        """Where the next update trains: on a generated market first, if the recipe rehearses."""
+        rehearses = self._generated is not None and self.updates < self._rehearsals
+        return self._generated if self._generated is not None and rehearses else self._own
+
+    @property
+    def preparation(self) -> int:
+        """Updates at the start that rehearse or imitate, which say nothing of how the training goes."""
+        training = self.assignment.training
+        return round(max(training.rehearsal_share, training.imitation_share) * self.shape.updates)
+
+    def close(self) -> None:
+        """End the threads that share the work."""
+        if self.workers is not None:
+            self.workers.close()
 
     def has_finished(self) -> bool:
         """Whether the episodes asked for were trained."""
@@ -152,15 +135,20 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         rollout = self.rollout
+        stage = self.stage
+        if self.updates == self._rehearsals > 0:
+            stage.runner.start()
+            self.reward_scaler.running[:] = 0.0
         imitate = self.updates < round(training.imitation_share * self.shape.updates)
-        contexts = self._disturbed()
+        contexts = stage.disturb(self.generator)
         finished = collect(
             self.policy,
             contexts,
-            self.environments,
+            stage,
             rollout,
             self.generator,
-            self._teach if imitate else None,
+            stage.teach if imitate else None,
+            check_decision,
         )
         check_rollout(rollout)
         advantage, returns = self._targets()
@@ -174,8 +162,9 @@ class Trainer:
             training,
             self.generator,
             check_minibatch,
-            self.auxiliary,
+            stage.forecast,
             imitate,
+            self.workers,
         )
         check_weights(self.policy)
         self.updates += 1
@@ -200,27 +189,6 @@ class Trainer:
         }
         self.metrics.append(row)
         return row
-
-    def _disturbed(self) -> Tensor:
-        """Return the hours as this update sees them: without some pairs, and with noise on what is measured."""
-        training, market = self.assignment.training, self.assignment.market
-        contexts = self.contexts
-        if training.feature_noise > 0:
-            noise = torch.randn(contexts.shape, generator=self.generator).to(contexts.device)
-            there = (contexts[:, :, INTERVAL_FEATURE] != 0).unsqueeze(-1)
-            contexts = contexts + training.feature_noise * noise * there * self.measured
-        if training.pair_dropout > 0:
-            dropped = self.rng.random(len(market.pair_long)) < training.pair_dropout
-            hidden = (market.slot_pair >= 0) & dropped[market.slot_pair]
-            self.environments.hidden = hidden
-            contexts = contexts * ~torch.from_numpy(hidden).to(contexts.device).unsqueeze(-1)
-        return contexts
-
-    def _teach(self, private: NDArray[np.float32], mask: Bool, drawn: I64) -> tuple[I64, I64]:
-        """Record what greedy would do; now and then do what was drawn, to see where that leads."""
-        sim = self.runner.sim
-        best = greedy(sim.market.slot_raw[sim.t], private, mask)
-        return best, np.where(self.rng.random(sim.n) < OFF_GUARD, drawn, best)
 
     def _targets(self) -> tuple[F64, F64]:
         """Scale rewards as the learner sees them, and estimate advantages and returns."""
@@ -286,7 +254,7 @@ class Trainer:
         """Return everything another process needs to go on bit for bit, at an update boundary."""
         now = self.checkpoint()
         table = np.array([[row[c] for c in METRIC_COLUMNS] for row in self.metrics], np.float64)
-        arrays = self.runner.state_arrays() | {"reward_running": self.reward_scaler.running}
+        arrays = self.stage.runner.state_arrays() | {"reward_running": self.reward_scaler.running}
         tensors = now.tensors() | {f"env/{name}": torch.from_numpy(x) for name, x in arrays.items()}
         tensors["metrics"] = torch.from_numpy(table.reshape(-1, len(METRIC_COLUMNS)))
         tensors["recent"] = torch.tensor(self.recent, dtype=torch.float64)
@@ -303,13 +271,13 @@ class Trainer:
         self.policy.load_state_dict(now.weights)
         restore_optimizer(self.policy, self.optimizer, now.optimizer)
         restore_rng(self.generator, self.rng, now.rng)
+        progress = info.progress
+        self.updates, self.episodes, self.steps = progress.update, progress.episodes, progress.steps
         arrays = {name: tensor.numpy() for name, tensor in part(tensors, "env").items()}
-        self.runner.load_state_arrays(arrays)
+        self.stage.runner.load_state_arrays(arrays)
         scaler, scale = self.reward_scaler, info.reward_scale
         scaler.running = arrays["reward_running"].copy()
         scaler.count, scaler.mean, scaler.spread = scale.count, scale.mean, scale.spread
-        progress = info.progress
-        self.updates, self.episodes, self.steps = progress.update, progress.episodes, progress.steps
         self.recent = tensors["recent"].tolist()
         columns = document["columns"]
         self.metrics = [dict(zip(columns, row, strict=True)) for row in tensors["metrics"].tolist()]

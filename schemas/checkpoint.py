@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.health import HealthReport
 from schemas.registry import Windows
 from schemas.trading import MarketRules, PresetName
 from schemas.training import TrainingConfig
@@ -114,6 +115,11 @@ class TrainingResult(BaseModel):
     device: str
     threads: int
     models: tuple[ModelFacts, ...] = Field((), description="Best first, then final, then periodic.")
+    greedy_validation_pct: dict[str, float] = Field(
+        default_factory=dict,
+        description="Return of greedy on validation by risk profile, percent; first the one that chooses.",
+    )
+    health: HealthReport | None = Field(None, description="The signs of the whole run, judged.")
 
     @property
     def best(self) -> ModelFacts:

@@ -42,7 +42,8 @@ class Advanced(BaseModel):
         description="Times of validation and test after which the causality audit puts garbage.",
     )
     device: str = Field(
-        "cpu", description="Torch device of the training; not part of what makes a run the same."
+        "cpu",
+        description="Torch device of the training: cpu, cuda, mps or auto; not part of a run's key.",
     )
     resume_from: str = Field(
         "", description="Checkpoint file to start the weights from; empty starts afresh."

@@ -39,6 +39,9 @@ class Recipe(BaseModel):
     entropy_coef: float = Field(0.001, ge=0, description="Weight of the entropy bonus.")
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
     max_grad_norm: float = Field(0.5, gt=0, description="Largest gradient norm.")
+    rehearsal_share: float = Field(
+        0.0, ge=0, lt=1, description="Share of the updates, at the start, on a generated market."
+    )
     imitation_share: float = Field(
         0.0, ge=0, lt=1, description="Share of the updates, at the start, that imitate greedy."
     )

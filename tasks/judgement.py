@@ -12,6 +12,8 @@ from typing import Any
 
 from schemas.audit import AUDIT, AuditReport
 from schemas.backtest import BacktestSummary
+from schemas.checkpoint import TRAINING, TrainingResult
+from schemas.health import HealthReport
 from schemas.manifest import Ref
 from schemas.promotion import PromotionPolicy
 from tasks import ui
@@ -28,6 +30,7 @@ def judge(
     policy: PromotionPolicy,
     audited: Ref | None = None,
     dataset: Ref | None = None,
+    trained: Ref | None = None,
     title: str = "Backtest",
 ) -> Cached:
     """Apply the basic gates to a backtest and write its report.
@@ -38,6 +41,7 @@ def judge(
         policy: The thresholds.
         audited: The causality audit of the same policy on the same data; without one its gate does not hold.
         dataset: Whose quality the report tells, if any.
+        trained: What `train` made, whose signs the report tells, if any.
         title: Of the report.
     """
     store = Store(resolve_root())
@@ -46,9 +50,11 @@ def judge(
         inputs["dataset"] = content_hash(store.manifest(dataset))
     if audited is not None:
         inputs["audit"] = content_hash(store.manifest(audited))
+    if trained is not None:
+        inputs["trained"] = content_hash(store.manifest(trained))
 
     def compute(folder: Path) -> Mapping[str, Any]:
-        return _judge(store, tested, audited, dataset, folder, preset, policy, title)
+        return _judge(store, tested, audited, dataset, trained, folder, preset, policy, title)
 
     return run_cached(
         store,
@@ -65,6 +71,7 @@ def _judge(
     tested: Ref,
     audited: Ref | None,
     dataset: Ref | None,
+    trained: Ref | None,
     folder: Path,
     preset: str,
     policy: PromotionPolicy,
@@ -90,6 +97,8 @@ def _judge(
     lineage = [Lineage("Backtest", str(tested))]
     if audited is not None:
         lineage.append(Lineage("Audit", str(audited)))
+    if trained is not None:
+        lineage.append(Lineage("Training", str(trained)))
     if dataset is not None:
         lineage.append(Lineage("Data set", str(dataset)))
     if summary.version:
@@ -101,10 +110,19 @@ def _judge(
         gates=gates,
         decision=decision,
         quality=_facts(store, dataset),
+        health=_health(store, trained),
         lineage=lineage,
         title=title,
     )
     return {"preset": preset, "holds": all_hold(gates)}
+
+
+def _health(store: Store, trained: Ref | None) -> HealthReport | None:
+    """Return the signs of the training that made the version, where they are known."""
+    if trained is None:
+        return None
+    text = (store.local(trained) / TRAINING).read_text(encoding="utf-8")
+    return TrainingResult.model_validate_json(text).health
 
 
 def _facts(store: Store, dataset: Ref | None) -> list[Any]:

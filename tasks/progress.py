@@ -1,4 +1,7 @@
-"""Live progress of a training: a line that changes in the terminal, a line now and then on the run's page."""
+"""Live progress of a training: a line that changes in the terminal, a line now and then on the run's page.
+
+A sign that turns bad is told once, with what to do about it, and once more when it no longer is.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from schemas.health import HealthReport, SignName
 from tasks import ui
 
 PAGE_EVERY_S: Final = 30.0
+PATIENCE: Final = 3  # updates that a sign must stay as it is before it is told
 
 
 class TrainingProgress:
@@ -18,6 +23,7 @@ class TrainingProgress:
     def __init__(self) -> None:
         self._logged = time.monotonic()
         self._validation = math.nan
+        self._alarms = Alarms()
 
     def __call__(self, now: Mapping[str, Any]) -> None:
         """Say how far the training is."""
@@ -28,6 +34,8 @@ class TrainingProgress:
         if time.monotonic() - self._logged >= PAGE_EVERY_S:
             ui.note(text)
             self._logged = time.monotonic()
+        for text in self._alarms.heard(now.get("health")):
+            ui.say(text)
 
     def line(self, now: Mapping[str, Any]) -> str:
         """Return one line: episodes, reward, losses, speed, time left."""
@@ -42,6 +50,38 @@ class TrainingProgress:
             f"ETA {duration(now['eta_seconds'])}",
         ]
         return ", ".join(parts)
+
+
+class Alarms:
+    """What of a training's signs is worth a line: a sign that turned bad, or is so no longer."""
+
+    def __init__(self) -> None:
+        self._told: set[SignName] = set()
+        self._waiting: dict[SignName, int] = {}
+
+    def heard(self, report: HealthReport | None) -> list[str]:
+        """Return the lines that an update's report gives rise to; mostly none.
+
+        Args:
+            report: Every sign after this update.
+        """
+        lines = []
+        for sign in report.signs if report is not None else ():
+            bad = sign.verdict == "bad"
+            if bad == (sign.name in self._told):
+                self._waiting.pop(sign.name, None)
+                continue
+            self._waiting[sign.name] = self._waiting.get(sign.name, 0) + 1
+            if self._waiting[sign.name] < PATIENCE:
+                continue
+            del self._waiting[sign.name]
+            if bad:
+                self._told.add(sign.name)
+                lines.append(f"Bad sign, {sign.name}: {sign.reading}. {sign.advice}")
+            else:
+                self._told.remove(sign.name)
+                lines.append(f"No longer bad, {sign.name}: {sign.reading}.")
+        return lines
 
 
 def duration(seconds: float) -> str:

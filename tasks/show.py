@@ -9,6 +9,7 @@ from schemas.audit import AUDIT, AuditReport
 from schemas.backtest import BacktestSummary, PolicyResult
 from schemas.certify import CERTIFICATE, Certificate, Verdict
 from schemas.checkpoint import TRAINING, TrainingResult
+from schemas.health import HealthReport
 from schemas.promotion import PromotionDecision
 from tasks import ui
 from tasks.cache import Cached
@@ -43,12 +44,21 @@ def training(model: Cached) -> None:
         ["steps per second", trained.steps_per_second],
         ["parameters", trained.parameters],
         ["best on validation (%)", trained.best.validation_pct],
+        ["greedy on validation (%)", next(iter(trained.greedy_validation_pct.values()), None)],
         ["at episode", trained.best.episodes],
     ]
-    text = "\n\n".join(
-        ["# Training", ui.table(["what", "value"], facts), ui.picture(model.path / "curves.png", "Curves")]
-    )
-    ui.markdown("training", text, "How the training went")
+    parts = ["# Training", ui.table(["what", "value"], facts)]
+    if trained.health is not None:
+        parts += ["## Signs", signs_markdown(trained.health)]
+    parts.append(ui.picture(model.path / "curves.png", "Curves"))
+    ui.markdown("training", "\n\n".join(parts), "How the training went")
+
+
+def signs_markdown(health: HealthReport) -> str:
+    """Return the signs of a training as a table, and what to do as lines of text, which the page wraps."""
+    rows = [[sign.name, sign.verdict, sign.reading] for sign in health.signs]
+    advice = [f"- **{sign.name}** ({sign.verdict}): {sign.advice}" for sign in health.to_mend]
+    return "\n\n".join(filter(None, (ui.table(["sign", "verdict", "reading"], rows), "\n".join(advice))))
 
 
 def backtest(tested: Cached) -> None:

@@ -134,7 +134,7 @@ def _train(
         on_progress=TrainingProgress(),
         start_from=load_checkpoint(request.start_from) if request.start_from else None,
     )
-    draw_curves(pd.read_parquet(folder / METRICS), folder / CURVES)
+    draw_curves(pd.read_parquet(folder / METRICS), folder / CURVES, result.greedy_validation_pct)
     best = load_checkpoint(folder / BEST_MODEL)
     summary = {
         "version": version_of(best),

@@ -114,7 +114,9 @@ TimeBudget = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option(help="Torch device of the training: cpu, cuda, mps (default cpu)."),
+    typer.Option(
+        help="Torch device of the training: cpu, cuda, mps, or auto for the best there is (default cpu)."
+    ),
 ]
 Set = Annotated[
     list[str] | None,

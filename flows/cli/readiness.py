@@ -6,6 +6,7 @@ import textwrap
 
 from flows.cli.terminal import heading, print_table
 from rl.judge.gates import counted
+from schemas.health import HealthLimits, watched
 from schemas.readiness import DataFacts, Readiness, TestFacts
 from tasks.progress import duration
 
@@ -13,13 +14,6 @@ _REQUIRED = (
     "entry_time", "symbol", "long_exchange", "short_exchange", "entry_long_price", "entry_short_price",
     "long_funding_rate", "short_funding_rate",
 )  # fmt: skip
-_WATCH = (
-    ("mean(100) rises", "it learns; flat for 500 episodes: look at entropy and learning rate"),
-    ("entropy", "falls slowly; near 0 early: it is stuck, raise --entropy-coef"),
-    ("KL", "below 0.05; above 0.1: lower --learning-rate"),
-    ("clip fraction", "0.05 to 0.3"),
-    ("validation", "this chooses the best model; the test window stays closed until the backtest"),
-)
 
 
 def print_report(report: Readiness) -> None:
@@ -55,9 +49,18 @@ def print_report(report: Readiness) -> None:
     heading("What to type next")
     for what, command in report.commands:
         print(f"# {what}\n{command}")
-    heading("What to watch")
-    print_table(["sign", "meaning"], [list(row) for row in _WATCH])
+    print_signs()
     print(f"\n{verdict}" + ("" if report.ready else f": {report.reasons[0]}"))
+
+
+def print_signs() -> None:
+    """Print what to watch in a training, when it is good, and what to do when it is not."""
+    heading("What to watch")
+    for sign in watched(HealthLimits()):
+        print(f"{sign.name}: {sign.good}")
+        for case in sign.cases:
+            text = f"  {case.verdict}: {case.when}. {case.advice}"
+            print(textwrap.fill(text, 100, subsequent_indent="    ", break_on_hyphens=False))
 
 
 def _print_data(data: DataFacts) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from flows.cli.terminal import heading, print_table
 from schemas.backtest import BacktestSummary
+from schemas.checkpoint import TRAINING, TrainingResult
+from schemas.health import HealthReport
 from schemas.manifest import Ref
 from schemas.promotion import PromotionDecision
 from tasks.progress import duration
@@ -57,12 +59,28 @@ def print_training(result: Mapping[str, Any], copied: list[Path], *, seconds: fl
 
 
 def print_training_facts(model: str) -> None:
-    """Print a line about how a training ended, and what to do about one that was cut short."""
+    """Print how a training ended, what to do about one that was cut short, and what was wrong with it."""
     facts = Store(resolve_root()).manifest(Ref.parse(model)).summary
     cut = "" if facts["finished"] else ", cut short by the time budget: the same command goes on"
     best = facts["validation_pct"]
     chosen = "" if best is None else f"; best on validation {best:+.2f} %"
     print(f"Trained {facts['episodes']:,} episodes ({facts['updates']:,} updates{cut}){chosen}.")
+    path = Store(resolve_root()).path(Ref.parse(model)) / TRAINING
+    health = TrainingResult.model_validate_json(path.read_text(encoding="utf-8")).health
+    if health is not None:
+        print_signs_to_mend(health)
+
+
+def print_signs_to_mend(health: HealthReport) -> None:
+    """Print the signs of a training that are not good, with what to do about them."""
+    if not health.to_mend:
+        known = sum(sign.verdict == "good" for sign in health.signs)
+        print(f"Signs of the training: {known} good, {len(health.signs) - known} unknown.")
+        return
+    print("Signs of the training that are not good:")
+    for sign in health.to_mend:
+        text = f"  {sign.verdict}: {sign.name}, {sign.reading}. {sign.advice}"
+        print(textwrap.fill(text, 100, subsequent_indent="    ", break_on_hyphens=False))
 
 
 def print_results(summary: BacktestSummary, preset: str) -> None:

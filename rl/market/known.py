@@ -19,7 +19,7 @@ import numpy as np
 from rl.market.arrays import F64, MarketArrays
 from rl.market.assemble import assemble
 from rl.market.build import build_days
-from rl.market.known_rows import EAST, Script, write_rows
+from rl.market.known_rows import EAST, Script, clean_rows
 from schemas.trading import MarketRules
 
 DAY: Final = 24
@@ -47,7 +47,7 @@ def no_edge(hours: int, rng: np.random.Generator) -> Script:
     A rate of three deviations brings 0.06 % before it is gone, and a round trip costs 0.24 %.
     """
     coins = 6
-    noise = 1e-4 * _wander(rng, hours, coins, half_life=12.0)
+    noise = 1e-4 * wander(rng, hours, coins, half_life=12.0)
     return _script(np.zeros((hours, coins)), rng, noise=noise)
 
 
@@ -124,7 +124,7 @@ def enact(script: Script, rng: np.random.Generator, rules: MarketRules | None = 
         rng: Draws what the script leaves open: the basis, and what the east settles.
         rules: What venues charge; the default.
     """
-    market = assemble(list(build_days(*write_rows(script, rng))), rules or MarketRules())
+    market = assemble(list(build_days(*clean_rows(script, rng))), rules or MarketRules())
     coin = np.array([int(market.symbols[i].removeprefix("COIN")) for i in market.pair_long])
     sign = np.array([1.0 if market.venues[i] == EAST else -1.0 for i in market.pair_long])
     return Known(market, sign * script.carry[:, coin] / 8.0, script.safe_leverage[coin])
@@ -141,12 +141,12 @@ def _script(
         carry=carry,
         noise=RATE_NOISE * rng.standard_normal(shape) if noise is None else noise,
         glimpse=np.zeros(shape) if glimpse is None else glimpse,
-        log_price=rng.uniform(0.0, 6.0, coins) + 0.004 * _wander(rng, hours, coins, half_life=24.0),
+        log_price=rng.uniform(0.0, 6.0, coins) + 0.004 * wander(rng, hours, coins, half_life=24.0),
         safe_leverage=np.full(coins, np.inf),
     )
 
 
-def _wander(rng: np.random.Generator, hours: int, coins: int, half_life: float) -> F64:
+def wander(rng: np.random.Generator, hours: int, coins: int, half_life: float) -> F64:
     """Return (hours, coins) of a stationary AR(1) of unit deviation."""
     keep = 0.5 ** (1.0 / half_life)
     shocks = rng.standard_normal((hours, coins))

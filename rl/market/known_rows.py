@@ -1,8 +1,8 @@
 """The rows of a market with known answers: what a generator decides, as scanner and history would tell it.
 
 Every coin is listed at two venues: "east" settles every 8 hours at about nothing, "west" every hour, and what
-it settles is the carry. Quotes of the two venues are apart by noise that is bounded below a quarter of the
-round-trip cost, so that bounce pays nobody.
+it settles is the carry. Unless a script says otherwise, quotes of the two venues are apart by noise that is
+bounded below a quarter of the round-trip cost, so that bounce pays nobody.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ class Script:
         glimpse: (T, S) what the rate on show adds to that, and no settlement ever pays.
         log_price: (T, S) logarithm of the coin's price.
         safe_leverage: (S,).
+        basis: (2, T, S) logarithm of each venue's price over the coin's, east first; None draws the small
+            bounded one of the known-answer markets.
+        volume: (S,) of a day, quote currency; None is VOLUME.
     """
 
     carry: F64
@@ -43,9 +46,11 @@ class Script:
     glimpse: F64
     log_price: F64
     safe_leverage: F64
+    basis: F64 | None = None
+    volume: F64 | None = None
 
 
-def write_rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+def clean_rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write the clean rows: both directions of every coin each hour, and a history of both venues.
 
     Row t of the opportunities shows what has been settled up to t, averages over the hours up to t, and the
@@ -56,13 +61,10 @@ def write_rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, 
     """
     hours, coins = script.carry.shape
     time = START + pd.to_timedelta(np.arange(hours), unit="h")
-    price = {
-        venue: np.exp(
-            script.log_price
-            + np.clip(BASIS_STD * rng.standard_normal((hours, coins)), -BASIS_MOST, BASIS_MOST)
-        )
-        for venue in (EAST, WEST)
-    }
+    basis = script.basis
+    if basis is None:
+        basis = np.clip(BASIS_STD * rng.standard_normal((2, hours, coins)), -BASIS_MOST, BASIS_MOST)
+    price = {venue: np.exp(script.log_price + basis[i]) for i, venue in enumerate((EAST, WEST))}
     interval = {EAST: 8.0, WEST: 1.0}
     settled = {EAST: EAST_NOISE * rng.standard_normal((hours, coins))}
     settled[WEST] = settled[EAST] / 8.0 + (script.carry + script.noise) / 8.0
@@ -80,7 +82,7 @@ def write_rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, 
     spread = (price[WEST] - price[EAST]) / ((price[WEST] + price[EAST]) / 2.0)
     frames = []
     for long, short, sign in ((EAST, WEST, 1.0), (WEST, EAST, -1.0)):
-        profit = {"": sign * now, "_24h": sign * _trailing(net, 24), "_3d": sign * _trailing(net, 72)}
+        profit = {"": sign * now, "_24h": sign * trailing(net, 24), "_3d": sign * trailing(net, 72)}
         columns = {
             "entry_time": time.repeat(coins),
             "symbol": symbols,
@@ -100,10 +102,10 @@ def write_rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, 
             "fund_apr": flat(profit[""]) * 1095.0,
             "fund_apr_24h_proj": flat(profit["_24h"]) * 1095.0,
             "fund_apr_3d_proj": flat(profit["_3d"]) * 1095.0,
-            "spread_30_sample_avg": flat(sign * _trailing(spread, 30)),
-            "price_spread_24h_avg": flat(sign * 100.0 * _trailing(spread, 24)),
-            "price_spread_3d_avg": flat(sign * 100.0 * _trailing(spread, 72)),
-            "volume_24h": VOLUME,
+            "spread_30_sample_avg": flat(sign * trailing(spread, 30)),
+            "price_spread_24h_avg": flat(sign * 100.0 * trailing(spread, 24)),
+            "price_spread_3d_avg": flat(sign * 100.0 * trailing(spread, 72)),
+            "volume_24h": np.tile(np.full(coins, VOLUME) if script.volume is None else script.volume, hours),
         }
         frames.append(pd.DataFrame(columns))
     opportunities = pd.concat(frames, ignore_index=True).sort_values("entry_time", kind="stable")
@@ -134,7 +136,7 @@ def write_rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, 
     )
 
 
-def _trailing(x: F64, hours: int) -> F64:
+def trailing(x: F64, hours: int) -> F64:
     """Return the mean over the `hours` hours up to each one, or over as many as there are."""
     total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0)])
     end = np.arange(1, x.shape[0] + 1)

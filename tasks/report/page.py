@@ -11,10 +11,11 @@ from typing import Any, Final, Literal
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from rl.judge.verdict import verdict
 from schemas.backtest import POLICIES, BacktestSummary, PolicyName
+from schemas.health import HealthReport
 from schemas.promotion import Gate, PromotionDecision
 from tasks.report import bars, canvas, lines
 
@@ -58,6 +59,7 @@ def write_report(
     gates: Sequence[Gate] = (),
     decision: PromotionDecision | None = None,
     quality: Sequence[Fact] = (),
+    health: HealthReport | None = None,
     lineage: Sequence[Lineage] = (),
     command: str = "",
     title: str = "Backtest",
@@ -74,6 +76,7 @@ def write_report(
         gates: Every gate that was applied.
         decision: What promotion made of them, if it was asked.
         quality: The data-quality summary.
+        health: The signs of the training that made the policy, if it is known.
         lineage: What this backtest was made from.
         command: The command line that makes it again.
         title: What is backtested, for the page's title.
@@ -110,6 +113,7 @@ def write_report(
             gates=list(decision.gates) if decision is not None else list(gates),
             decision=decision,
             quality=list(quality),
+            health=health,
             lineage=[item for item in lineage if item.reference != summary.version],  # it has its own line
             command=command,
         )
@@ -189,6 +193,8 @@ def _environment() -> jinja2.Environment:
         "share": lambda value: f"{100.0 * value:.0f} %",
         "number": _number,
         "money": _money,
+        "measured": _measured,
+        "flags": _flags,
         "when": lambda time: f"{time:%d %b %Y, %H:%M}",
         "short": lambda time: f"{time:%d %b %H:%M}",
         "of_capital": lambda value, capital: _pct(100.0 * value / capital),
@@ -209,9 +215,19 @@ def _money(value: float) -> str:
     return canvas.minus(text) if round(value, 2) else "0.00"
 
 
+def _measured(value: float | None) -> str:
+    """Write a number of any size with three digits that count."""
+    return "" if value is None else canvas.minus(f"{value:.3g}")
+
+
+def _flags(sentence: str) -> Markup:
+    """Keep each flag of the command line on one line; everything else stays text."""
+    return Markup(re.sub(r"--[a-z-]+", r'<span class="flag">\g<0></span>', str(escape(sentence))))
+
+
 def _tidy(sentence: str) -> str:
-    """Keep a number and its percent sign on one line, and give negative numbers a true minus."""
-    return re.sub(r"(?<![\w-])-(?=\d)", "\u2212", sentence).replace(" %", "\u00a0%")
+    """Keep a number and its percent sign on one line, and write a true minus and plus-minus."""
+    return re.sub(r"(?<![\w-])-(?=\d)", "\u2212", sentence).replace(" %", "\u00a0%").replace("+-", "\u00b1")
 
 
 def _number(value: float) -> str:

@@ -42,6 +42,8 @@ def test_one_command_ends_with_a_verdict_a_table_and_a_report(finished_root: tup
     report = next(line for line in done.out.splitlines() if line.startswith("Report: "))
     page = Path(report.removeprefix("Report: "))
     assert page.is_file() and page.is_relative_to(root)
+    assert "How the training went" in page.read_text(encoding="utf-8")
+    assert "Signs of the training" in done.out
     beside = {path.name for path in page.parent.iterdir()}
     tables = {"equity.parquet", "trades.parquet", "trades.csv", "cash_flows.parquet", "backtest.json"}
     assert tables | {"gates.json", "equity.png", "drawdown.png"} <= beside

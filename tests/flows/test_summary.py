@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.summary import print_backtest, print_results
+from flows.cli.readiness import print_signs
+from flows.cli.summary import print_backtest, print_results, print_signs_to_mend
 from schemas.backtest import BacktestSummary, PolicyResult, ProfitSplit
+from schemas.health import HealthLimits, HealthReport, Sign, watched
 from schemas.trading import PRESETS, MarketRules, TradingConfig
 from tests.tasks.test_promotion import publish
 
@@ -34,6 +36,48 @@ def test_funding_costs_and_price_of_each_line_add_up_to_its_return(
     returned, funding, costs, price = (float(cell) for cell in line.split()[2:6])
     assert (returned, funding, costs, price) == (-0.30, 0.60, -0.46, -0.44)
     assert "IN-SAMPLE" in said
+
+
+def test_the_end_of_a_training_tells_what_is_not_good_the_bad_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    good = Sign(name="KL", value=0.01, verdict="good", reading="0.010 an update")
+    watch = Sign(name="actions", value=0.0, verdict="watch", reading="never enters", advice="Raise it.")
+    bad = Sign(name="liquidations", value=0.1, verdict="bad", reading="0.100 an episode", advice="Lower it.")
+    print_signs_to_mend(HealthReport(signs=(good, watch, bad)))
+    assert capsys.readouterr().out.splitlines() == [
+        "Signs of the training that are not good:",
+        "  bad: liquidations, 0.100 an episode. Lower it.",
+        "  watch: actions, never enters. Raise it.",
+    ]
+
+
+def test_long_advice_is_wrapped_between_flags_and_never_within_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for pushed in range(16):
+        advice = "x" * pushed + " --entropy-coef" * 10
+        sign = Sign(name="actions", value=0.0, verdict="watch", reading="never enters", advice=advice)
+        print_signs_to_mend(HealthReport(signs=(sign,)))
+        lines = capsys.readouterr().out.splitlines()
+        assert sum(line.split().count("--entropy-coef") for line in lines) == 10
+        assert max(map(len, lines)) <= 100
+
+
+def test_a_training_without_a_fault_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    good = Sign(name="KL", value=0.01, verdict="good", reading="0.010 an update")
+    unknown = Sign(name="actions", value=None, verdict="unknown", reading="early")
+    print_signs_to_mend(HealthReport(signs=(good, unknown)))
+    assert capsys.readouterr().out == "Signs of the training: 1 good, 1 unknown.\n"
+
+
+def test_what_to_watch_is_what_is_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    print_signs()
+    told = " ".join(capsys.readouterr().out.split())
+    for sign in watched(HealthLimits()):
+        assert f"{sign.name}: {sign.good}" in told
+        for case in sign.cases:
+            assert f"{case.verdict}: {case.when}. {case.advice}" in told
 
 
 def reported(

@@ -73,6 +73,21 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert not all(torch.equal(x, y) for x, y in zip(a.parameters(), c.parameters(), strict=True))
 
 
+def test_weights_begin_orthogonal_biases_at_zero_and_heads_small() -> None:
+    gains = {"kind": 0.01, "pointer": 0.01, "exit_score": 0.01, "value": 1.0}
+    onto_stream = {f"blocks.{i}.{name}" for i in range(2) for name in ("out", "down")}
+    layers = {name: m for name, m in POLICY.named_modules() if isinstance(m, torch.nn.Linear)}
+    assert gains.keys() | onto_stream < layers.keys()
+    for name, layer in layers.items():
+        gain = gains.get(name, 0.5 if name in onto_stream else 2**0.5)
+        w = layer.weight.detach().double()
+        gram = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+        off = (gram / gain**2 - torch.eye(gram.shape[0], dtype=torch.float64)).abs().max()
+        assert float(off) < 1e-5, name
+        if name != "kind" and layer.bias is not None:
+            assert (layer.bias == 0).all(), name
+
+
 def test_a_new_policy_mostly_holds_and_hardly_exits() -> None:
     with torch.no_grad():
         logp, _ = judge(POLICY, random_slots(64), random_private(64), torch.ones(64, 36, dtype=torch.bool))

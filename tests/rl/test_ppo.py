@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rl.policy import Policy
-from rl.ppo import gae, update
+from rl.policy import INVALID, Policy, masked_log_softmax
+from rl.ppo import UpdateStatistics, gae, update
 from rl.rollout import Rollout, collect, gather
 from schemas.training import TrainingConfig
 from tests.rl.classic import CPU, GymEnvironments, Learner, MaskedIdentity, SmallPolicy, Step
@@ -102,23 +102,22 @@ def test_updates_are_reproducible_to_the_bit() -> None:
 
 
 def test_the_gradient_of_a_shared_hour_is_reproducible_on_two_threads() -> None:
+    # Without deterministic algorithms, which would hide an indexing whose gradient is a race.
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    torch.use_deterministic_algorithms(True)
     try:
-        policy, index = Policy(0), torch.randint(0, 40, (600,), generator=torch.Generator().manual_seed(0))
+        policy, hours = Policy(0), torch.randint(0, 40, (4000,), generator=torch.Generator().manual_seed(0))
+        private, mask = random_private(4000), random_mask(4000)
         results = set()
-        for _ in range(4):
+        for _ in range(6):
             policy.zero_grad()
-            code = policy.encode(SLOTS)
-            rows = gather(code, index)
-            logp, value = policy.heads(rows, random_private(600).unsqueeze(1), random_mask(600).unsqueeze(1))
+            rows = gather(policy.encode(SLOTS), hours)
+            logp, value = policy.heads(rows, private.unsqueeze(1), mask.unsqueeze(1))
             (logp.exp().square().sum() + value.square().sum()).backward()
             results.add(policy.embed.weight.grad.numpy().tobytes())
         assert len(results) == 1
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
 
 
 class Bandit(torch.nn.Module):
@@ -133,34 +132,71 @@ class Bandit(torch.nn.Module):
         return (contexts,)
 
     def heads(self, code: tuple[Tensor, ...], private: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        return self.logits.log_softmax(0).expand(*mask.shape), self.v.expand(mask.shape[:2])
+        logp = masked_log_softmax(self.logits.expand(mask.shape), mask)
+        return torch.where(mask, logp, INVALID), self.v.expand(mask.shape[:2])
 
 
-def test_losses_and_diagnostics_are_those_of_the_paper() -> None:
-    bandit = Bandit([0.3, -0.3])
+OLD = [0.9, 0.1, 0.4, 0.5]  # probabilities of the actions taken, when they were taken
+RETURNS = np.array([[1.0], [0.0], [2.0], [0.5]])
+
+
+def step_by_hand(
+    bandit: Bandit,
+    advantage: list[float],
+    *,
+    value: float = 0.5,
+    mask: Tensor | None = None,
+) -> UpdateStatistics:
+    """One update on four states in which the actions 0, 1, 0, 1 were taken."""
     rollout = Rollout(4, 1, 1, 2, CPU)
-    rollout.mask[:] = True
+    rollout.mask[:] = True if mask is None else mask.view(4, 1, 2)
     rollout.action[:, 0] = torch.tensor([0, 1, 0, 1])
-    old = torch.tensor([0.9, 0.1, 0.4, 0.5]).log()
-    rollout.logp[:, 0] = old
-    rollout.value[:] = 0.5
-    advantage = np.array([[1.0], [2.0], [-1.0], [-2.0]])
-    returns = np.array([[1.0], [0.0], [2.0], [0.5]])
+    rollout.logp[:, 0] = torch.tensor(OLD).log()
+    rollout.value[:] = value
     training = TrainingConfig(n_epochs=1, batch_size=4, clip=0.2, entropy_coef=0.01, value_coef=0.5)
     optimizer = torch.optim.SGD(bandit.parameters(), lr=0.0)
     generator = torch.Generator().manual_seed(0)
-    got = update(bandit, optimizer, torch.zeros(1, 1), rollout, advantage, returns, training, generator)
+    gain = np.array(advantage)[:, None]
+    return update(bandit, optimizer, torch.zeros(1, 1), rollout, gain, RETURNS, training, generator)
+
+
+def test_losses_and_diagnostics_are_those_of_the_paper() -> None:
+    advantage = np.array([1.0, 2.0, -1.0, -2.0])
+    got = step_by_hand(Bandit([0.3, -0.3]), advantage.tolist())
 
     p0 = np.exp(0.3) / (np.exp(0.3) + np.exp(-0.3))
-    new = np.log(np.array([p0, 1 - p0, p0, 1 - p0]))
-    ratio = np.exp(new - old.numpy())
-    a = advantage[:, 0] / advantage.std()
+    old = np.log(OLD)
+    new = np.log([p0, 1 - p0, p0, 1 - p0])
+    ratio = np.exp(new - old)
+    a = advantage / advantage.std()
     surrogate = np.minimum(ratio * a, np.clip(ratio, 0.8, 1.2) * a)
     assert got.policy_loss == pytest.approx(-surrogate.mean(), rel=1e-5)
-    assert got.value_loss == pytest.approx(0.5 * np.mean((0.5 - returns) ** 2), rel=1e-5)
+    assert got.value_loss == pytest.approx(0.5 * np.mean((0.5 - RETURNS) ** 2), rel=1e-5)
     assert got.entropy == pytest.approx(-(p0 * np.log(p0) + (1 - p0) * np.log(1 - p0)), rel=1e-5)
-    assert got.kl == pytest.approx(np.mean(ratio - 1 - (new - old.numpy())), rel=1e-4)
+    assert got.kl == pytest.approx(np.mean(ratio - 1 - (new - old)), rel=1e-4)
     assert got.clip_fraction == np.mean(np.abs(ratio - 1) > 0.2)
+    assert got.explained_variance == pytest.approx(0.0), "a constant value explains nothing"
+
+
+def test_advantages_are_normalised() -> None:
+    seen = [step_by_hand(Bandit([0.3, -0.3]), [50 * a + b for a in (1.0, 2.0, 4.0, -2.0)]) for b in (0, 700)]
+    plain = step_by_hand(Bandit([0.3, -0.3]), [1.0, 2.0, 4.0, -2.0])
+    for moved in seen:
+        assert moved.policy_loss == pytest.approx(plain.policy_loss, rel=1e-5)
+        assert moved.grad_norm == pytest.approx(plain.grad_norm, rel=1e-5)
+    assert plain.policy_loss != pytest.approx(0.0, abs=1e-3)
+
+
+def test_the_value_is_not_clipped_to_what_it_was() -> None:
+    near, far = (step_by_hand(Bandit([0.3, -0.3]), [1.0, 2.0, -1.0, -2.0], value=v) for v in (0.5, 9.0))
+    assert far.value_loss == near.value_loss == pytest.approx(0.5 * np.mean((0.5 - RETURNS) ** 2), rel=1e-5)
+    assert far.grad_norm == near.grad_norm
+
+
+def test_the_entropy_of_an_update_counts_valid_actions_only() -> None:
+    mask = torch.tensor([[True, True], [False, True], [True, False], [False, True]])
+    got = step_by_hand(Bandit([0.3, 0.3]), [1.0, 2.0, -1.0, -2.0], mask=mask)
+    assert got.entropy == pytest.approx(np.log(2) / 4, rel=1e-6), "one state of four has a choice"
 
 
 def test_gradient_norm_is_bounded() -> None:

@@ -19,19 +19,22 @@ import torch
 import rl.policy
 import rl.train
 import rl.trainer
+from rl.backtest import greedy_actor
 from rl.checkpoint import Checkpoint, load_checkpoint
 from rl.decide import decide
-from rl.health import TrainingDiverged
+from rl.finite import TrainingDiverged
+from rl.health import judge
 from rl.market.arrays import MarketArrays
 from rl.market.scaler import Scaler
 from rl.market.splits import split_windows
+from rl.replay import Group, replay
 from rl.sim.env import VectorSim
 from rl.sim.state import ConfigArrays
 from rl.train import LAST_GOOD, better, resolve_device, train
 from rl.trainer import METRIC_COLUMNS, TIMING_COLUMNS
 from schemas.checkpoint import TrainingResult
 from schemas.errors import ArtifactError, ConfigError
-from schemas.trading import PRESETS, MarketRules
+from schemas.trading import PRESETS, MarketRules, TradingConfig
 from schemas.training import TrainingConfig
 from tests.rl.sim.markets import random_market
 
@@ -205,6 +208,38 @@ def test_validation_is_one_episode_from_flat_by_deterministic_decisions(
     assert final.validation_pct == pytest.approx(earned, abs=1e-9)
 
 
+def test_greedy_is_replayed_over_validation_as_a_backtest_does_it(
+    whole: tuple[Path, TrainingResult, list], tmp_path: Path
+) -> None:
+    def backtested(configs: dict[str, TradingConfig]) -> dict[str, float]:
+        first, stop = SPLITS.validation.rows(MARKET.start_ms)
+        groups = [Group(name, "greedy", config, 1, greedy_actor(MARKET)) for name, config in configs.items()]
+        nlv = replay(MARKET, (first, stop - 1), RULES, groups).curves.nlv
+        return dict(zip(configs, 100.0 * (nlv[-1] / nlv[0] - 1.0), strict=True))
+
+    assert whole[1].greedy_validation_pct == pytest.approx(backtested({"own": RECIPE.trading}), abs=1e-9)
+    drawn = RECIPE.model_copy(update={"sample_random_config": True})
+    result = run(tmp_path, drawn, preset="aggressive", time_budget=0.0)
+    assert next(iter(result.greedy_validation_pct)) == "aggressive", "first the one that chooses"
+    assert result.greedy_validation_pct == pytest.approx(backtested(PRESETS), abs=1e-9)
+    assert len(set(result.greedy_validation_pct.values())) == 3
+
+
+def test_the_signs_of_the_whole_run_are_told_on_the_way_and_in_the_summary(
+    whole: tuple[Path, TrainingResult, list], tmp_path: Path
+) -> None:
+    folder, result, told = whole
+    rows = pd.read_parquet(folder / "out" / "metrics.parquet").to_dict("records")
+    greedy = result.greedy_validation_pct["own"]
+    assert result.health == judge(rows, greedy)
+    assert told[3]["health"] == judge(rows[:4], greedy)
+    assert any(sign.verdict != "unknown" for sign in result.health.signs)
+    run(tmp_path, should_stop=stop_after(4))
+    later: list[dict[str, Any]] = []
+    assert run(tmp_path, on_progress=later.append).health == result.health, "earlier processes count"
+    assert later[0]["health"] == told[4]["health"]
+
+
 def test_a_resumed_run_is_the_undisturbed_run(
     whole: tuple[Path, TrainingResult, list], tmp_path: Path
 ) -> None:
@@ -339,6 +374,29 @@ def test_a_number_that_is_none_stops_training_and_keeps_the_last_good_state(
     budget = run(tmp_path / "healthy", time_budget=0.0)
     assert budget.updates == 3
     assert all(tensor.isfinite().all() for tensor in kept.weights.values())
+
+
+def test_where_an_update_spoiled_the_policy_the_state_before_that_update_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, good = [], rl.trainer.update
+
+    def spoiling(policy: Any, *args: Any) -> Any:
+        statistics = good(policy, *args)
+        calls.append(0)
+        if len(calls) == 3:
+            with torch.no_grad():
+                for parameter in policy.parameters():
+                    parameter.mul_(1e30)  # finite, and nothing that can act
+        return statistics
+
+    monkeypatch.setattr(rl.trainer, "update", spoiling)
+    with pytest.raises(TrainingDiverged, match=r"^log-probability: .*as the policy gave it"):
+        run(tmp_path)
+    kept = load_checkpoint(tmp_path / "work" / LAST_GOOD)
+    assert kept.info.progress.update == 2, "the state after the third update could not act"
+    monkeypatch.setattr(rl.trainer, "update", good)
+    assert run(tmp_path / "again", start_from=kept).finished
 
 
 def test_training_can_begin_from_a_checkpoint(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.checkpoint import TrainingResult
 from schemas.errors import ConfigError, DataError
 from schemas.params import Advanced
 from schemas.trading import PRESETS
@@ -109,6 +110,25 @@ def test_a_policy_is_replayed_under_a_profile_of_ones_own(
     judged = judge(found.ref, preset="custom", policy=ADVANCED.gates)
     assert not judged.manifest.summary["holds"]
     assert (judged.path / "report.html").is_file()
+
+
+def test_the_report_of_a_trained_policy_tells_the_signs_of_its_training(
+    root: Path, finished: tuple[Path, Cached, Cached]
+) -> None:
+    _, built, model = finished
+    tested = backtest(
+        built.ref, model.ref, rules=ADVANCED.rules, book="b", purpose="ad hoc", presets="moderate",
+        random_runs=0,
+    )  # fmt: skip
+    known = judge(tested.ref, preset="moderate", policy=ADVANCED.gates, trained=model.ref)
+    trained = TrainingResult.model_validate_json((model.path / "training.json").read_text(encoding="utf-8"))
+    assert trained.health is not None
+    page = (known.path / "report.html").read_text(encoding="utf-8")
+    assert page.count('<td class="name">') == len(trained.health.signs)
+    assert str(model.ref) in page
+    without = judge(tested.ref, preset="moderate", policy=ADVANCED.gates)
+    assert without.ref != known.ref
+    assert "How the training went" not in (without.path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_window_given_by_its_hours_is_the_one_replayed(

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 from schemas.backtest import BacktestSummary, PolicyResult, ProfitSplit
+from schemas.health import HealthReport, Sign
 from schemas.promotion import Gate, PromotionDecision
 from schemas.trading import PRESETS, MarketRules
-from tasks.show import backtest_markdown, promotion_markdown
+from tasks.show import backtest_markdown, promotion_markdown, signs_markdown
 
 
 def test_the_parts_of_each_return_add_up_to_it() -> None:
@@ -37,6 +38,26 @@ def test_the_parts_of_each_return_add_up_to_it() -> None:
     [line] = [line for line in text.splitlines() if line.startswith("| moderate")]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert [float(cell) for cell in cells[2:6]] == [-0.3, 0.6, -0.46, -0.44]
+
+
+def test_the_advice_of_signs_is_text_that_a_page_wraps_the_bad_first() -> None:
+    signs = (
+        Sign(
+            name="actions", value=0.0, verdict="watch", reading="never enters", advice="Raise --entropy-coef."
+        ),
+        Sign(name="KL", value=0.2, verdict="bad", reading="0.200 an update", advice="Lower --learning-rate."),
+        Sign(name="validation", value=None, verdict="unknown", reading="not evaluated yet"),
+    )
+    lines = signs_markdown(HealthReport(signs=signs)).splitlines()
+    assert lines[2:5] == [
+        "| actions | watch | never enters |",
+        "| KL | bad | 0.200 an update |",
+        "| validation | unknown | not evaluated yet |",
+    ]
+    assert lines[6:] == [
+        "- **KL** (bad): Lower --learning-rate.",
+        "- **actions** (watch): Raise --entropy-coef.",
+    ]
 
 
 def test_the_reasons_of_gates_are_text_that_a_page_wraps() -> None:

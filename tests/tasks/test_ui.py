@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.health import HealthReport, Sign
 from tasks import ui
 from tasks.progress import TrainingProgress, duration
 
@@ -48,6 +49,32 @@ def test_the_last_validation_stays_in_sight(heard: list[tuple[str, bool]]) -> No
     progress(ROW | {"eval_return": 2.5})
     progress(ROW)
     assert ["validation - %" in heard[0][0], "validation +2.50 %" in heard[2][0]] == [True, True]
+
+
+def report(verdict: str) -> HealthReport:
+    advice = "Lower --learning-rate." if verdict == "bad" else ""
+    sign = Sign(name="KL", value=0.2, verdict=verdict, reading="0.200 an update", advice=advice)
+    other = Sign(name="actions", value=0.0, verdict="watch", reading="never enters", advice="Wait.")
+    return HealthReport(signs=(sign, other))
+
+
+def test_a_sign_that_turns_bad_is_told_once_with_advice_and_again_when_it_has_changed(
+    heard: list[tuple[str, bool]],
+) -> None:
+    progress = TrainingProgress()
+    for verdict in ["good"] * 3 + ["bad"] * 20 + ["good"] * 20 + ["bad"] * 3:
+        progress(ROW | {"health": report(verdict)})
+    bad = "Bad sign, KL: 0.200 an update. Lower --learning-rate."
+    told = [text for text, transient in heard if not transient]
+    assert told == [bad, "No longer bad, KL: 0.200 an update.", bad]
+
+
+def test_a_sign_that_wavers_at_its_limit_is_not_told_at_every_turn(heard: list[tuple[str, bool]]) -> None:
+    progress = TrainingProgress()
+    for _ in range(20):
+        for verdict in ("bad", "bad", "good"):
+            progress(ROW | {"health": report(verdict)})
+    assert all(transient for _, transient in heard)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from rl.baselines import ENTER_LARGE, HOLD
 from rl.market.arrays import SLOT_FEATURES, MarketArrays
 from rl.market.known import DAY, MARKETS, RATE_NOISE, Known, generate
-from rl.market.known_rows import EAST, EAST_NOISE, START, Script, write_rows
+from rl.market.known_rows import EAST, EAST_NOISE, START, Script, clean_rows
 from rl.sim.env import VectorSim
 from rl.sim.state import BUFFER_EXITS, LIQUIDATIONS, STALE_EXITS, STOP_EXITS, VOIDS
 from schemas.columns import TIME_COLUMN
@@ -63,7 +63,7 @@ def test_the_same_arguments_make_the_same_market_and_another_seed_or_length_anot
 
 @every_market
 def test_the_rows_are_clean_and_go_through_the_ingest_as_they_are(name: str, tmp_path: Path) -> None:
-    tables = dict(zip(("opportunities", "history"), write_rows(*script_of(name, days=4)), strict=True))
+    tables = dict(zip(("opportunities", "history"), clean_rows(*script_of(name, days=4)), strict=True))
     (tmp_path / "raw").mkdir()
     for table, frame in tables.items():
         SCHEMAS[table].validate(frame)
@@ -234,9 +234,9 @@ def test_no_row_depends_on_a_later_hour_of_its_script(name: str) -> None:
         script,
         **{field: spoilt(getattr(script, field)) for field in ("carry", "noise", "glimpse", "log_price")},
     )
-    clean = write_rows(script, rng)
+    clean = clean_rows(script, rng)
     rng.bit_generator.state = state
-    dirty = write_rows(other, rng)
+    dirty = clean_rows(other, rng)
     for one, two, column in zip(clean, dirty, ("entry_time", "timestamp"), strict=True):
         until = START + pd.Timedelta(hours=now)
         pd.testing.assert_frame_equal(one[one[column] <= until], two[two[column] <= until], check_exact=True)
@@ -246,7 +246,7 @@ def test_no_row_depends_on_a_later_hour_of_its_script(name: str) -> None:
 @every_market
 def test_averages_are_over_the_hours_up_to_their_row(name: str) -> None:
     script, rng = script_of(name, days=6)
-    rows, _ = write_rows(script, rng)
+    rows, _ = clean_rows(script, rng)
     net = 100.0 * (script.carry + script.noise)
     for hours, column in ((24, "fund_profit_24h_proj"), (72, "fund_profit_3d_proj")):
         for t in (0, 5, 23, 24, 100, len(net) - 1):

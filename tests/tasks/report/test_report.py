@@ -13,6 +13,7 @@ import pytest
 from rl.judge.gates import basic_gates, conclude
 from schemas.audit import AuditedTime, AuditReport
 from schemas.backtest import BacktestSummary
+from schemas.health import HealthReport, Sign
 from schemas.promotion import Gate, PromotionPolicy
 from schemas.trading import MarketRules
 from tasks.report import Fact, Lineage, write_report
@@ -134,6 +135,32 @@ def test_without_a_decision_the_page_says_so_if_all_gates_hold(make_backtest: Ma
     fails = gates[0].model_copy(update={"verdict": "fail"})
     text = write_report(folder, tmp_path, preset="moderate", gates=[fails, *gates[1:]]).read_text("utf-8")
     assert "gates hold." not in text
+
+
+def test_the_signs_of_the_training_stand_in_the_page_with_advice(make_backtest: Make, tmp_path: Path) -> None:
+    folder = make_backtest()
+    signs = (
+        Sign(
+            name="KL",
+            value=0.1234567,
+            verdict="bad",
+            reading="0.123 an update",
+            advice="Less <b>of</b> --n-epochs.",
+        ),
+        Sign(name="mean of 100 episodes", value=-0.2, verdict="watch", reading="flat: -0.20 +- 0.10 %"),
+        Sign(name="clip fraction", value=0.2, verdict="good", reading="0.200 of the states"),
+        Sign(name="validation", value=None, verdict="unknown", reading="not evaluated yet"),
+    )
+    path = write_report(folder, tmp_path, preset="moderate", health=HealthReport(signs=signs))
+    text = path.read_text("utf-8")
+    told = Page(text).text.split("How the training went", 1)[1]
+    assert "KL 0.123 bad 0.123 an update. Less <b>of</b> --n-epochs ." in told
+    assert "mean of 100 episodes -0.2 watch flat: -0.20 \u00b1 0.10 %." in told
+    assert "validation unknown not evaluated yet." in told
+    badges = re.findall(r'<span class="badge (\w+)">(bad|watch|good|unknown)</span>', text)
+    assert badges == [("bad", "bad"), ("warn", "watch"), ("good", "good"), ("neutral", "unknown")]
+    without = write_report(folder, tmp_path, preset="moderate").read_text("utf-8")
+    assert "How the training went" not in without
 
 
 def test_the_page_makes_no_request(make_backtest: Make) -> None:
