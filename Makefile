@@ -64,7 +64,7 @@ sample: $(STAMP)
 server: $(STAMP)  ## Start a Prefect server with its UI on http://127.0.0.1:4200 (PORT=...).
 	@$(OFFLINE) PREFECT_SERVER_API_PORT=$(PORT) $(BIN)/prefect server start
 
-deploy: $(STAMP)  ## Put the deployments `retrain` and `backtest` on that server; may be repeated.
+deploy: $(STAMP)  ## Put the deployments of prefect.yaml on that server; may be repeated.
 	@export PREFECT_API_URL=$(API_URL) $(OFFLINE); \
 	$(BIN)/prefect --no-prompt work-pool inspect carryflow >/dev/null 2>&1 || \
 		$(BIN)/prefect --no-prompt work-pool create carryflow --type process || exit 1; \

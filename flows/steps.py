@@ -5,6 +5,7 @@ from __future__ import annotations
 from tasks import show
 from tasks.audit import audit
 from tasks.backtest import backtest
+from tasks.certify import certify
 from tasks.features import features
 from tasks.ingest import ingest
 from tasks.judgement import judge
@@ -17,5 +18,6 @@ FEATURES = as_task(features, name="features")
 TRAIN = as_task(train, name="train", show=show.training)
 BACKTEST = as_task(backtest, name="backtest", show=show.backtest)
 AUDIT = as_task(audit, name="audit", show=show.audit)
+CERTIFY = as_task(certify, name="certify", show=show.certificate)
 JUDGE = as_task(judge, name="judge", show=show.judgement)
 PROMOTE = uncached_task(promote, name="promote")

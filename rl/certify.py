@@ -12,8 +12,9 @@ import numpy as np
 from rl.baselines import greedy, greedy_now
 from rl.checkpoint import load_checkpoint
 from rl.decide import HOLD, decide, encode_hour
+from rl.informed import informed
 from rl.market.arrays import I64
-from rl.market.known import Known, generate, informed
+from rl.market.known import Known, generate
 from rl.market.scaler import Scaler
 from rl.market.splits import split_windows
 from rl.policy import Policy
@@ -22,7 +23,7 @@ from rl.sim.state import LIQUIDATIONS, ConfigArrays
 from rl.train import train
 from schemas.certify import BARS, Bar, Budget, Certificate, MarketName, Played, Verdict
 from schemas.checkpoint import BEST_MODEL
-from schemas.trading import MarketRules
+from schemas.trading import MarketRules, TradingConfig
 from schemas.training import TrainingConfig
 
 TRAINED_SEED: Final = 0
@@ -99,7 +100,7 @@ def hold_against(
     traders: tuple[Callable[[Known], Trader], ...] = (
         lambda known: as_policy(policy),
         as_greedy,
-        as_informed,
+        lambda known: as_informed(known, bar.config),
     )
     played = [play(bar, scaler, unseen, rules, trader) for trader in traders]
     return Verdict(bar=bar, policy=played[0], greedy=played[1], informed=played[2])
@@ -118,13 +119,13 @@ def as_policy(policy: Policy) -> Trader:
     return act
 
 
-def as_informed(known: Known) -> Trader:
+def as_informed(known: Known, config: TradingConfig) -> Trader:
     """Decide knowing the regimes of the whole market, and none of its noise."""
-    choose = informed(known, known.market.n_hours - 1)
+    plan = informed(known, known.market.n_hours - 1, config)
 
     def act(sim: VectorSim) -> int:
         s = sim.state
-        return choose(int(s.t[0]), s.pair[0], s.active[0], sim.mask()[0], float(s.leverage[0]))
+        return plan.act(int(s.t[0]), s.pair[0], s.active[0], sim.mask()[0])
 
     return act
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.certify import CERTIFICATE, Budget, Certificate, MarketName
+from schemas.manifest import Ref
 from schemas.training import TrainingConfig
 from tasks import ui
 from tasks.cache import Cached, Partial, cache_key, run_cached
@@ -37,6 +38,9 @@ def certify(
         budget: How much is trained, and on how much it is judged.
         time_budget: Seconds of training after which it is cut short; 0 is no limit. Asking again goes on.
         device: Torch device.
+
+    Raises:
+        UserError: The device is not there, or training diverged.
     """
     store = Store(resolve_root())
     params = {
@@ -49,7 +53,7 @@ def certify(
     def compute(folder: Path) -> Mapping[str, Any] | Partial:
         from rl.certify import certify as train_and_judge
 
-        ui.say(f"Certifying on the market with {market}")
+        ui.say(f"Known-answer market: {market}")
         found = train_and_judge(
             market,
             training,
@@ -67,6 +71,7 @@ def certify(
     return run_cached(store, STEP, modules=MODULES, inputs={}, params=params, compute=compute)
 
 
-def read_certificate(cached: Cached) -> Certificate:
+def read_certificate(certified: Ref) -> Certificate:
     """Return what a certification found."""
-    return Certificate.model_validate_json((cached.path / CERTIFICATE).read_text(encoding="utf-8"))
+    folder = Store(resolve_root()).local(certified)
+    return Certificate.model_validate_json((folder / CERTIFICATE).read_text(encoding="utf-8"))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from schemas.audit import AUDIT, AuditReport
 from schemas.backtest import BacktestSummary, PolicyResult
+from schemas.certify import CERTIFICATE, Certificate, Verdict
 from schemas.checkpoint import TRAINING, TrainingResult
 from schemas.health import HealthReport
 from schemas.promotion import PromotionDecision
 from tasks import ui
 from tasks.cache import Cached
+from tasks.progress import duration
 from tasks.quality import quality_sections
 
 PICTURES = ("equity", "drawdown", "presets", "profit", "trades")  # in the report's order
+CERTIFICATE_HEADER: Final = (
+    "market", "profile", "policy", "greedy", "informed", "share %", "bar", "trades", "liquidated", "verdict",
+)  # fmt: skip
 
 
 def quality(dataset: Cached) -> None:
@@ -78,6 +83,46 @@ def audit(audited: Cached) -> None:
         ]
     )
     ui.markdown("audit", text, "Whether anything depends on what comes later")
+
+
+def certificate(certified: Cached) -> None:
+    """Show what a policy trained on a known-answer market did beside greedy and the informed optimum."""
+    found = Certificate.model_validate_json((certified.path / CERTIFICATE).read_text(encoding="utf-8"))
+    text = "\n\n".join(
+        [
+            f"# Known-answer market, {found.market}: {'passed' if found.holds else 'FAILED'}",
+            certificate_facts(found),
+            "Mean return on unseen markets (%). Greedy goes by projected APR, on the decoy by current.",
+            ui.table(list(CERTIFICATE_HEADER), [certificate_row(verdict) for verdict in found.verdicts]),
+        ]
+    )
+    ui.markdown(f"certify-{found.market.replace(' ', '-')}", text, "Whether the trainer learns what is known")
+
+
+def certificate_row(verdict: Verdict) -> list[Any]:
+    """Return what was measured against a bar, under CERTIFICATE_HEADER; mean returns in percent."""
+    bar, share = verdict.bar, verdict.share
+    return [
+        bar.market,
+        bar.profile,
+        verdict.policy.mean_pct,
+        verdict.greedy.mean_pct,
+        verdict.informed.mean_pct,
+        None if share is None else 100.0 * share,
+        bar.wording,
+        sum(verdict.policy.trades),
+        sum(verdict.policy.liquidations),
+        "pass" if verdict.holds else "FAIL",
+    ]
+
+
+def certificate_facts(found: Certificate) -> str:
+    """Return a line on the training behind a certificate."""
+    cut = "" if found.finished else ", cut short by the time budget: asking again goes on"
+    return (
+        f"{found.market}: {found.episodes:,} episodes, {found.steps:,} steps, seed {found.seed}, "
+        f"{duration(found.seconds)}{cut}"
+    )
 
 
 def judgement(judged: Cached) -> None:

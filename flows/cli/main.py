@@ -1,8 +1,8 @@
 """`carryflow`: the command line, and what it answers to mistakes and signals.
 
 Exit codes: 0 done (a policy that is not promoted is a result, not an error), 1 a defect of the
-program (a leak that `audit` finds is one), or NOT READY of `status`, 2 a mistake a person can mend,
-130 Ctrl-C, 143 SIGTERM.
+program (a leak that `audit` finds is one, a bar that `certify` misses another), or NOT READY of `status`,
+2 a mistake a person can mend, 130 Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations

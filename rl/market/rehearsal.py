@@ -16,7 +16,8 @@ import numpy as np
 from rl.market.arrays import F64, MarketArrays
 from rl.market.assemble import assemble
 from rl.market.build import build_days
-from rl.market.known import Script, clean_rows, wander
+from rl.market.known import wander
+from rl.market.known_rows import Script, clean_rows
 from schemas.trading import MarketRules
 
 DAYS: Final = 240

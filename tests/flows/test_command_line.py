@@ -19,6 +19,7 @@ COMMANDS = [
     ["backtest"],
     ["predict"],
     ["audit"],
+    ["certify"],
     ["sample-data"],
     ["validate"],
     ["registry"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -25,10 +25,11 @@ FLAT = {
 @pytest.fixture(scope="module")
 def schemas() -> dict[str, dict[str, Any]]:
     from flows.backtest import backtest
+    from flows.certify import certify
     from flows.data_to_model import data_to_model
     from flows.train import train
 
-    return {flow.name: flow.parameters.model_dump() for flow in (data_to_model, train, backtest)}
+    return {flow.name: flow.parameters.model_dump() for flow in (data_to_model, train, backtest, certify)}
 
 
 def test_data_to_model_takes_the_flat_scalars_and_one_model(schemas: dict[str, dict[str, Any]]) -> None:
@@ -52,7 +53,7 @@ def test_no_form_has_a_union_and_every_field_is_described(schemas: dict[str, dic
 def test_the_default_number_of_episodes_is_the_recipes(schemas: dict[str, dict[str, Any]]) -> None:
     from schemas.training import TrainingConfig
 
-    for name in ("data-to-model", "train"):
+    for name in ("data-to-model", "train", "certify"):
         assert schemas[name]["properties"]["num_episodes"]["default"] == TrainingConfig().num_episodes
 
 
@@ -60,12 +61,13 @@ def test_deployments_fit_the_flows(schemas: dict[str, dict[str, Any]]) -> None:
     file = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
     assert "pull" not in file  # Prefect fills in the absolute folder; a relative one crashes in the worker
     deployments = {deployment["name"]: deployment for deployment in file["deployments"]}
-    assert set(deployments) == {"retrain", "backtest"}
-    for name, flow in (("retrain", "data-to-model"), ("backtest", "backtest")):
+    assert set(deployments) == {"retrain", "backtest", "certify"}
+    for name, flow in (("retrain", "data-to-model"), ("backtest", "backtest"), ("certify", "certify")):
         path, _, _ = deployments[name]["entrypoint"].partition(":")
         assert (ROOT / path).is_file()
         assert set(deployments[name]["parameters"]) <= set(schemas[flow]["properties"])
         assert deployments[name]["work_pool"]["name"] == "carryflow"
+    assert [name for name, deployment in deployments.items() if "schedules" in deployment] == ["retrain"]
     [schedule] = deployments["retrain"]["schedules"]
     assert schedule["active"] is False
     minute, hour, *rest = schedule["cron"].split()
@@ -74,8 +76,25 @@ def test_deployments_fit_the_flows(schemas: dict[str, dict[str, Any]]) -> None:
 
 def test_no_flow_keeps_results(schemas: dict[str, dict[str, Any]]) -> None:
     from flows import steps
+    from flows.certify import certify
     from flows.data_to_model import data_to_model
 
     assert data_to_model.persist_result is False
-    for task in (steps.INGEST, steps.FEATURES, steps.TRAIN, steps.BACKTEST, steps.JUDGE, steps.PROMOTE):
+    assert certify.persist_result is False
+    for task in (
+        steps.INGEST, steps.FEATURES, steps.TRAIN, steps.BACKTEST, steps.JUDGE, steps.PROMOTE, steps.CERTIFY,
+    ):  # fmt: skip
         assert task.persist_result is False
+
+
+def test_the_markets_of_a_certification_are_those_of_the_command_the_bars_and_the_generator() -> None:
+    from flows.certify import Wanted
+    from flows.cli.certify import KnownMarket
+    from rl.market.known import MARKETS
+    from schemas.certify import BARS, MarketName
+
+    names = list(get_args(MarketName))
+    assert list(MARKETS) == names
+    assert list(get_args(Wanted)) == ["all", *names]
+    assert [kind.value.replace("-", " ") for kind in KnownMarket] == names
+    assert list(dict.fromkeys(bar.market for bar in BARS)) == names

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from rl.baselines import ENTER_LARGE, EXIT, HOLD, cash, greedy, hold_until_flip, random_valid
+from rl.baselines import ENTER_LARGE, EXIT, HOLD, cash, greedy, greedy_now, hold_until_flip, random_valid
 from rl.market.arrays import SLOT_FEATURES
 
+PROFIT_NOW = SLOT_FEATURES.index("profit_8h")
 PROFIT_3D = SLOT_FEATURES.index("profit_3d_proj")
 PROFIT_24H = SLOT_FEATURES.index("profit_24h_proj")
 COST = SLOT_FEATURES.index("round_trip_cost_percent")
@@ -106,6 +107,33 @@ def test_greedy_decides_for_many_episodes_as_for_one() -> None:
     assert allowed[np.arange(64), together].all()
     shared = greedy(raw[0], private, allowed)
     assert shared.tolist() == greedy(np.repeat(raw[:1], 64, axis=0), private, allowed).tolist()
+
+
+def shown(*offers: tuple[float, float, float]) -> np.ndarray:
+    """Opportunity slots from (profit on show, 24 h projected profit, round-trip cost)."""
+    raw = slots(*((projected, cost) for _, projected, cost in offers))
+    raw[0, : len(offers), PROFIT_NOW] = [now for now, _, _ in offers]
+    return raw
+
+
+def act_now(raw: np.ndarray, private: np.ndarray, allowed: np.ndarray) -> int:
+    return int(greedy_now(raw, private, allowed)[0])
+
+
+def test_greedy_now_enters_what_shows_most_whatever_is_projected() -> None:
+    tempting = shown((0.02, 0.09, 0.1), (0.05, -0.01, 0.3), (0.03, 0.08, 0.2))
+    assert act_now(tempting, FLAT, ENTRIES) == ENTER_LARGE + 1
+    assert act(tempting, FLAT, ENTRIES) == ENTER_LARGE
+    # 9 x 0.05 = 0.45 does not pay 0.46: the next one is taken; where none shows enough, none is.
+    assert act_now(shown((0.05, 0.09, 0.46), (0.03, 0.0, 0.2)), FLAT, ENTRIES) == ENTER_LARGE + 1
+    assert act_now(shown((0.02, 0.09, 0.2), (np.nan, 0.09, 0.1), (-0.5, 0.09, 0.1)), FLAT, ENTRIES) == HOLD
+
+
+def test_greedy_now_leaves_by_the_day_and_not_by_what_is_on_show() -> None:
+    tempting = shown((0.5, 0.5, 0.1))
+    assert act_now(tempting, held(p1=-1e-6), ALL) == EXIT + 1
+    assert act_now(tempting, held(p1=1e-6), ALL) == ENTER_LARGE
+    assert act_now(shown((-0.5, -0.5, 0.1)), held(p1=1e-6), ALL) == HOLD
 
 
 def steady(*offers: tuple[float, float]) -> np.ndarray:
