@@ -34,13 +34,15 @@ class Told:
     state: SimState
 
 
-def side_by_side(known: Known, configs: Sequence[TradingConfig], sides: Sequence[Side]) -> Told:
+def side_by_side(
+    known: Known, configs: Sequence[TradingConfig], sides: Sequence[Side], first: int = 0
+) -> Told:
     market, n = known.market, len(sides)
     sim = VectorSim(market, np.zeros((market.n_hours, 10, 20), np.float32), RULES, n)
     sim.reset(
-        np.arange(n), np.zeros(n, np.int64), np.full(n, market.n_hours - 1), ConfigArrays.of(list(configs))
+        np.arange(n), np.full(n, first), np.full(n, market.n_hours - 1), ConfigArrays.of(list(configs))
     )
-    for t in range(market.n_hours - 1):
+    for t in range(first, market.n_hours - 1):
         done = sim.state.done
         sim.step(np.array([HOLD if done[env] else side(t, sim, env) for env, side in enumerate(sides)]))
     s = sim.state

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rl.baselines import greedy, greedy_now
-from rl.certify import FIRST_UNSEEN
+from rl.certify import FIRST_UNSEEN, WARM_UP_HOURS
 from rl.informed import informed
 from rl.market.known import generate
 from rl.sim.env import VectorSim
@@ -41,7 +41,7 @@ def test_the_optimum_that_is_stated_is_the_one_that_is_judged_by(bar: Bar) -> No
         known = generate(bar.market, Budget().unseen_days, seed)
         plan = by_informed(informed(known, known.market.n_hours - 1, bar.config))
         sides: list[Side] = [plan, by_greedy]
-        returns.append(side_by_side(known, [bar.config] * 2, sides).returns)
+        returns.append(side_by_side(known, [bar.config] * 2, sides, WARM_UP_HOURS).returns)
     assert np.mean(returns, axis=0) == pytest.approx(stated()[bar.market, bar.profile], abs=5e-4)
 
 
