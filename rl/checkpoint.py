@@ -139,8 +139,6 @@ def restore_optimizer(
     if not state:
         return
     for name, parameter in policy.named_parameters():
-        if f"{MOMENTS[0]}/{name}" not in state:
-            continue  # it never had a gradient: a head whose loss was off
         optimizer.state[parameter] = {"step": state["step"][0].clone()} | {
             moment: state[f"{moment}/{name}"].to(parameter.device, copy=True) for moment in MOMENTS
         }

@@ -52,7 +52,6 @@ def judge(
     rows: Sequence[Mapping[str, float]],
     greedy_pct: float | None,
     limits: HealthLimits | None = None,
-    first: int = 0,
 ) -> HealthReport:
     """Judge every sign of a training where it stands.
 
@@ -61,11 +60,9 @@ def judge(
         greedy_pct: What the greedy baseline returns on validation under the profile that chooses, percent;
             None where it is not known.
         limits: Where a sign turns.
-        first: Row of the first update that trains in earnest; what prepares for it is not judged.
     """
     m = limits or HealthLimits()
-    before = rows[first - 1]["episodes"] if 0 < first <= len(rows) else 0.0
-    run = _Run(rows[first:], before, greedy_pct, m)
+    run = _Run(rows, greedy_pct, m)
     judged = (
         run.trend(),
         run.mean_return(),
@@ -88,14 +85,13 @@ class _Run:
     def __init__(
         self,
         rows: Sequence[Mapping[str, float]],
-        before: float,
         greedy_pct: float | None,
         limits: HealthLimits,
     ) -> None:
         self.m, self.greedy = limits, greedy_pct
         self.signs: dict[SignName, Watched] = {sign.name: sign for sign in watched(limits)}
         self.rows = rows
-        self.episodes = self.column("episodes") - before
+        self.episodes = self.column("episodes")
         self.finished = np.diff(self.episodes, prepend=0.0)
         self.recent = slice(-max(limits.recent_updates, math.ceil(limits.recent_share * len(rows))), None)
         rate = self.column("lr")

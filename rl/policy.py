@@ -30,7 +30,6 @@ from schemas.trading import (
 INVALID: Final = -1e9  # log-probability of an invalid action: exp gives exactly 0, and 0 x INVALID is no NaN
 KINDS: Final = ("hold", "enter", "exit")
 INITIAL_KIND: Final = (0.90, 0.08, 0.02)  # a policy that churns first learns never to trade
-HORIZONS: Final = (8, 24, 72)  # hours ahead that are forecast
 FIRST_EXIT: Final = 1 + N_OPPORTUNITY_SLOTS * len(SIZE_FRACTIONS)
 INTERVAL_FEATURE: Final = 2  # an empty slot is recognised by a funding interval of 0
 
@@ -72,13 +71,11 @@ class MarketCode(NamedTuple):
         tokens: (H, 10, 192) attention key, attention value and pointer key of each slot; 0 where empty.
         valid: (H, 10) whether the slot is filled.
         summary: (H, 288) the hour as a whole, as it enters the first layer of actor and critic.
-        forecast: (H, 10, 3) what each slot will pay, see `rl.forecast`; no state reads it.
     """
 
     tokens: Tensor
     valid: Tensor
     summary: Tensor
-    forecast: Tensor
 
 
 def masked_log_softmax(logits: Tensor, valid: Tensor, dim: int = -1) -> Tensor:
@@ -175,7 +172,6 @@ class Policy(nn.Module):
         self.blocks = nn.ModuleList(_Block(_TOKEN, _ATTENTION_HEADS) for _ in range(2))
         self.norm = nn.LayerNorm(_TOKEN)
         self.code = nn.Linear(_TOKEN, 3 * _KEY)
-        self.forecast = nn.Linear(_TOKEN, len(HORIZONS))
         self.summary_in = nn.Linear(2 * _TOKEN, _SUMMARY[0])
         self.summary_mid = nn.Linear(_SUMMARY[0], _SUMMARY[1])
         self.summary_out = nn.Linear(_SUMMARY[1], _SUMMARY[2])
@@ -209,7 +205,6 @@ class Policy(nn.Module):
             self.pointer: 0.01,
             self.exit_score: 0.01,
             self.value: 1.0,
-            self.forecast: 0.1,
         }
         for block in self.modules():
             if isinstance(block, _Block):  # the residual stream keeps its size at first
@@ -240,7 +235,7 @@ class Policy(nn.Module):
         top = torch.where(valid.unsqueeze(-1), x, INVALID).amax(1) * valid.any(1, keepdim=True)
         summary = F.relu(self.summary_mid(F.relu(self.summary_in(torch.cat((mean, top), 1)))))
         tokens = self.code(x) * valid.unsqueeze(-1)
-        return MarketCode(tokens, valid, self.hour(self.summary_out(summary)), self.forecast(x))
+        return MarketCode(tokens, valid, self.hour(self.summary_out(summary)))
 
     def heads(self, code: tuple[Tensor, ...], private: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Judge states, K of them beside the code of the hour they share.
@@ -253,7 +248,7 @@ class Policy(nn.Module):
         Returns:
             log-probabilities (H, K, 36), INVALID where masked, and values (H, K) in units of scaled reward.
         """
-        tokens, valid, summary, _ = code
+        tokens, valid, summary = code
         z = torch.asinh((private - self.offset) * self.gain)
         positions = torch.unflatten(z[..., _N_STATE:], -1, (N_POSITION_SLOTS, N_POSITION_FEATURES))
         active = private[..., _N_STATE::N_POSITION_FEATURES].unsqueeze(-1)

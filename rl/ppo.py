@@ -152,8 +152,6 @@ def update(
     training: TrainingConfig,
     generator: torch.Generator,
     check: Callable[[Any, dict[str, Tensor]], None] | None = None,
-    auxiliary: Callable[[Any, Tensor], Tensor] | None = None,
-    imitate: bool = False,
     workers: Workers | None = None,
 ) -> UpdateStatistics:
     """Improve the policy on one rollout.
@@ -168,8 +166,6 @@ def update(
         training: Epochs, minibatch, coefficients.
         generator: Draws the minibatches.
         check: Called with the losses and the gradient norm of each minibatch before the optimizer's step.
-        auxiliary: A further loss of a code and its contexts.
-        imitate: Make the recorded actions likelier, whatever they brought.
         workers: Share a minibatch between threads; by default one does it all.
     """
     device = rollout.private.device
@@ -184,20 +180,17 @@ def update(
 
     def learn(batch: Tensor, share: float) -> tuple[Sequence[Tensor | None], Tensor]:
         """Return the gradient of some groups' loss and what is told of them, as shares of the whole."""
-        hours = context.index_select(0, batch)
-        code = policy.encode(contexts.index_select(0, hours))
+        code = policy.encode(contexts.index_select(0, context.index_select(0, batch)))
         logp, value = policy.heads(code, private.index_select(0, batch), mask.index_select(0, batch))
         chosen = logp.gather(-1, action.index_select(0, batch).unsqueeze(-1)).squeeze(-1)
         log_ratio = chosen - old.index_select(0, batch)
         ratio = log_ratio.exp()
         a = gain.index_select(0, batch)
         clipped = ratio.clamp(1.0 - training.clip, 1.0 + training.clip)
-        policy_loss = -(chosen if imitate else torch.minimum(ratio * a, clipped * a)).mean()
+        policy_loss = -torch.minimum(ratio * a, clipped * a).mean()
         value_loss = 0.5 * F.mse_loss(value, target.index_select(0, batch))
         entropy = -(logp.exp() * logp).sum(-1).mean()  # a masked action adds 0 x (huge) = 0
         loss = policy_loss + training.value_coef * value_loss - training.entropy_coef * entropy
-        if auxiliary is not None:
-            loss = loss + auxiliary(code, hours)
         gradient = torch.autograd.grad(share * loss, parameters, allow_unused=True)
         with torch.no_grad():
             kl = (ratio - 1.0 - log_ratio).mean()

@@ -174,7 +174,6 @@ def collect(
     environments: Environments,
     rollout: Rollout,
     generator: torch.Generator,
-    guide: Callable[[NDArray[np.float32], Bool, I64], tuple[I64, I64]] | None = None,
     check: Callable[[Tensor, Tensor, Tensor], None] | None = None,
 ) -> list[Any]:
     """Fill a rollout with T steps of every environment.
@@ -185,8 +184,6 @@ def collect(
         environments: Stepped T times.
         rollout: Overwritten.
         generator: Draws the actions.
-        guide: From private features, masks and the actions drawn to (what to record, what to do); by default
-            both are the actions drawn.
         check: Called with private observations, log-probabilities and values before each draw.
 
     Returns:
@@ -215,12 +212,10 @@ def collect(
         logp, value = judge(gather(code, where[t]), private, mask)
         if check is not None:
             check(torch.from_numpy(private), logp, value)
-        done = recorded = sample(logp.cpu(), generator).numpy()
-        if guide is not None:
-            recorded, done = guide(private, mask, done)
+        action = sample(logp.cpu(), generator)
         rollout.private[t], rollout.mask[t] = torch.from_numpy(private), torch.from_numpy(mask)
-        rollout.all_logp[t], rollout.value[t], rollout.action[t] = logp, value, torch.from_numpy(recorded)
-        step = environments.step(done)
+        rollout.all_logp[t], rollout.value[t], rollout.action[t] = logp, value, action
+        step = environments.step(action.numpy())
         rollout.reward[t], rollout.terminated[t], rollout.truncated[t] = (
             step.reward,
             step.terminated,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -10,10 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rl.baselines import greedy
-from rl.forecast import forecast_loss
 from rl.market.arrays import I64, SLOT_FEATURES, Bool, MarketArrays
-from rl.policy import FIRST_EXIT, INTERVAL_FEATURE, MarketCode
+from rl.policy import FIRST_EXIT, INTERVAL_FEATURE
 from rl.sim.env import VectorSim
 from rl.sim.episodes import EpisodeRunner, RunnerStep
 from rl.sim.quotes import Quotes
@@ -21,7 +18,6 @@ from schemas.checkpoint import RunShape
 from schemas.trading import SIZE_FRACTIONS, MarketRules
 from schemas.training import TrainingConfig
 
-OFF_GUARD: Final = 0.8  # share of imitated steps at which the policy's own action is done
 # What a scanner cannot be wrong about; everything else of a slot is measured, and gets noise.
 EXACT: Final = (
     "long_interval_8", "short_interval_8", "hours_to_long_settlement_8", "hours_to_short_settlement_8",
@@ -63,10 +59,6 @@ class Stage:
         )
         self._measured = torch.tensor([float(name not in EXACT) for name in SLOT_FEATURES], device=device)
         self._hidden: Bool | None = None  # (T, 10) slots that are not on offer in this update
-        self.forecast: Callable[[MarketCode, Tensor], Tensor] | None = None
-        if training.forecast_coef > 0:
-            loss = forecast_loss(market, rows, device)
-            self.forecast = lambda code, hours: training.forecast_coef * loss(code, hours)
 
     @property
     def quotes(self) -> Quotes:
@@ -113,9 +105,3 @@ class Stage:
             self._hidden = (self.market.slot_pair >= 0) & dropped[self.market.slot_pair]
             contexts = contexts * ~torch.from_numpy(self._hidden).to(contexts.device).unsqueeze(-1)
         return contexts
-
-    def teach(self, private: NDArray[np.float32], mask: Bool, drawn: I64) -> tuple[I64, I64]:
-        """Record what greedy would do; mostly do what was drawn, to be where the policy will be."""
-        sim = self.runner.sim
-        best = greedy(sim.market.slot_raw[sim.t], private, mask)
-        return best, np.where(self.rng.random(sim.n) < OFF_GUARD, drawn, best)

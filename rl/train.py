@@ -191,7 +191,7 @@ class _Run:
                         "eta_seconds": left * (now - started) / len(self.speeds),
                         "elapsed_seconds": now - started,
                         "finished": list(trainer.last_finished),
-                        "health": judge(trainer.metrics, self.greedy_pct, first=trainer.preparation),
+                        "health": judge(trainer.metrics, self.greedy_pct),
                     }
                 )
             if trainer.has_finished():
@@ -285,7 +285,7 @@ class _Run:
             threads=a.training.threads,
             models=tuple(models),
             greedy_validation_pct=self.greedy,
-            health=judge(rows, self.greedy_pct, first=trainer.preparation),
+            health=judge(rows, self.greedy_pct),
         )
         if reason != "stopped":
             text = result.model_dump_json(indent=2) + "\n"

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rl.assignment import Assignment
@@ -25,8 +24,7 @@ from rl.checkpoint import (
 from rl.evaluate import Evaluator
 from rl.finite import check_decision, check_minibatch, check_rollout, check_weights
 from rl.health import MEAN_OVER, behaviour
-from rl.market.arrays import F64, MarketArrays
-from rl.market.rehearsal import rehearsal_market
+from rl.market.arrays import F64
 from rl.policy import Policy
 from rl.ppo import RewardScaler, gae, update
 from rl.rollout import Rollout, collect
@@ -63,13 +61,10 @@ class Trainer:
         )
         shape = self.shape = plan_run(a.training, a.splits.episode_hours)
         slots = a.scaler.scale(a.market.slot_raw)
-        self._own = self._stage(a.market, a.splits.train.rows(a.market.start_ms), slots)
-        self._rehearsals = round(a.training.rehearsal_share * shape.updates)
-        self._generated: Stage | None = None
-        if self._rehearsals > 0:
-            generated = rehearsal_market(a.rules)
-            rows = (0, generated.n_hours)
-            self._generated = self._stage(generated, rows, a.scaler.scale(generated.slot_raw))
+        rows = a.splits.train.rows(a.market.start_ms)
+        self.stage = Stage(
+            a.market, rows, slots, a.rules, a.training, shape, a.splits.episode_hours, self.rng, a.device
+        )
         on_cpu = a.device.type == "cpu"
         self.workers = Workers(a.training.threads) if on_cpu and a.training.threads > 1 else None
         self.rollout = Rollout(
@@ -77,7 +72,7 @@ class Trainer:
         )
         self.reward_scaler = RewardScaler(shape.n_envs, a.training.gamma)
         first, stop = a.splits.validation.rows(a.market.start_ms)
-        self.evaluator = Evaluator(a.market, slots, a.rules, (first, stop - 1), a.profiles, self._own.quotes)
+        self.evaluator = Evaluator(a.market, slots, a.rules, (first, stop - 1), a.profiles, self.stage.quotes)
         self.updates, self.episodes, self.steps = 0, 0, 0
         self.recent: list[float] = []
         self.metrics: list[dict[str, float]] = []
@@ -94,24 +89,6 @@ class Trainer:
             own = self.reward_scaler
             own.count, own.mean, own.spread = scale.count, scale.mean, scale.spread
         self.stage.runner.start()
-
-    def _stage(self, market: MarketArrays, rows: tuple[int, int], slots: NDArray[np.float32]) -> Stage:
-        a = self.assignment
-        return Stage(
-            market, rows, slots, a.rules, a.training, self.shape, a.splits.episode_hours, self.rng, a.device
-        )
-
-    @property
-    def stage(self) -> Stage:
-        """Where the next update trains: on a generated market first, if the recipe rehearses."""
-        rehearses = self._generated is not None and self.updates < self._rehearsals
-        return self._generated if self._generated is not None and rehearses else self._own
-
-    @property
-    def preparation(self) -> int:
-        """Updates at the start that rehearse or imitate, which say nothing of how the training goes."""
-        training = self.assignment.training
-        return round(max(training.rehearsal_share, training.imitation_share) * self.shape.updates)
 
     def close(self) -> None:
         """End the threads that share the work."""
@@ -135,21 +112,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         rollout = self.rollout
-        stage = self.stage
-        if self.updates == self._rehearsals > 0:
-            stage.runner.start()
-            self.reward_scaler.running[:] = 0.0
-        imitate = self.updates < round(training.imitation_share * self.shape.updates)
-        contexts = stage.disturb(self.generator)
-        finished = collect(
-            self.policy,
-            contexts,
-            stage,
-            rollout,
-            self.generator,
-            stage.teach if imitate else None,
-            check_decision,
-        )
+        contexts = self.stage.disturb(self.generator)
+        finished = collect(self.policy, contexts, self.stage, rollout, self.generator, check_decision)
         check_rollout(rollout)
         advantage, returns = self._targets()
         statistics = update(
@@ -162,8 +126,6 @@ class Trainer:
             training,
             self.generator,
             check_minibatch,
-            stage.forecast,
-            imitate,
             self.workers,
         )
         check_weights(self.policy)

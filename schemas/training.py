@@ -29,29 +29,20 @@ class Recipe(BaseModel):
     n_envs: int = Field(128, ge=1, description="Environments stepped together.")
     n_cohorts: int = Field(8, ge=1, description="Groups of environments that share their hours.")
     rollout_steps: int = Field(96, ge=2, description="Steps of each environment between updates.")
-    batch_size: int = Field(1024, ge=2, description="Minibatch of an update.")
+    batch_size: int = Field(512, ge=2, description="Minibatch of an update.")
     n_epochs: int = Field(4, ge=1, description="Passes over a rollout.")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's step, annealed to zero over the run.")
     anneal: bool = Field(True, description="Anneal the learning rate.")
     gamma: float = Field(0.999, gt=0, le=1, description="Discount per hour.")
     gae_lambda: float = Field(0.98, ge=0, le=1, description="Lambda of the advantage estimate.")
     clip: float = Field(0.2, gt=0, description="Clip range of the probability ratio.")
-    entropy_coef: float = Field(0.001, ge=0, description="Weight of the entropy bonus.")
+    entropy_coef: float = Field(0.005, ge=0, description="Weight of the entropy bonus.")
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
     max_grad_norm: float = Field(0.5, gt=0, description="Largest gradient norm.")
-    rehearsal_share: float = Field(
-        0.0, ge=0, lt=1, description="Share of the updates, at the start, on a generated market."
-    )
-    imitation_share: float = Field(
-        0.0, ge=0, lt=1, description="Share of the updates, at the start, that imitate greedy."
-    )
-    forecast_coef: float = Field(
-        0.0, ge=0, description="Weight of the auxiliary loss: forecasting what each slot will pay."
-    )
     feature_noise: float = Field(
-        0.0, ge=0, description="Deviation of the noise added to scaled slot features, drawn per update."
+        0.3, ge=0, description="Deviation of the noise added to scaled slot features, drawn per update."
     )
-    pair_dropout: float = Field(0.0, ge=0, lt=1, description="Share of pairs not on offer, drawn per update.")
+    pair_dropout: float = Field(0.2, ge=0, lt=1, description="Share of pairs not on offer, drawn per update.")
     eval_every: int = Field(200, ge=1, description="Episodes between evaluations on validation.")
     save_every: int = Field(500, ge=1, description="Episodes between periodic checkpoints.")
     threads: int = Field(2, ge=1, description="Torch threads; part of what makes a run reproducible.")

@@ -39,9 +39,7 @@ def side_by_side(
 ) -> Told:
     market, n = known.market, len(sides)
     sim = VectorSim(market, np.zeros((market.n_hours, 10, 20), np.float32), RULES, n)
-    sim.reset(
-        np.arange(n), np.full(n, first), np.full(n, market.n_hours - 1), ConfigArrays.of(list(configs))
-    )
+    sim.reset(np.arange(n), np.full(n, first), np.full(n, market.n_hours - 1), ConfigArrays.of(list(configs)))
     for t in range(first, market.n_hours - 1):
         done = sim.state.done
         sim.step(np.array([HOLD if done[env] else side(t, sim, env) for env, side in enumerate(sides)]))

@@ -170,15 +170,6 @@ def test_the_choice_of_an_entry_says_nothing_where_none_is_made() -> None:
     assert sign.verdict == "unknown"
 
 
-def test_what_prepares_for_the_training_is_not_judged() -> None:
-    run = rows()
-    easy = rows(n=20, reward_mean=steady(9.0), kl=steady(2.0), eval_return=steady(5.0), lr=steady(1e-2))
-    late = [row | {"episodes": row["episodes"] + easy[-1]["episodes"]} for row in run]
-    for done in range(0, len(run) + 1, 5):
-        assert judge([*easy, *late[:done]], GREEDY, first=20) == judge(run[:done], GREEDY)
-    assert {sign.verdict for sign in judge(easy, GREEDY, first=30).signs} == {"unknown"}
-
-
 def test_one_restless_update_is_no_sign() -> None:
     run = rows()
     run[-20] |= {"kl": 0.3, "clip_fraction": 0.9, "value_loss": 50.0, "explained_variance": -2.0}

@@ -62,7 +62,7 @@ def test_parameter_count_is_within_one_percent_of_792_000() -> None:
 
 
 def test_most_parameters_are_used_once_per_hour() -> None:
-    of_the_hour = ("embed", "blocks", "norm", "code", "summary", "hour", "forecast")
+    of_the_hour = ("embed", "blocks", "norm", "code", "summary", "hour")
     hourly = sum(p.numel() for name, p in POLICY.named_parameters() if name.startswith(of_the_hour))
     assert hourly > 0.6 * count_parameters(POLICY)
 
