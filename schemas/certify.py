@@ -73,7 +73,7 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    num_episodes: int = Field(5000, ge=1, description="Episodes of training on each market.")
+    num_episodes: int = Field(4000, ge=1, description="Episodes of training on each market.")
     days: int = Field(365, ge=20, description="Days of the market that is trained on.")
     unseen: int = Field(5, ge=1, description="Unseen markets of the same law on which the policy is judged.")
     unseen_days: int = Field(33, ge=4, description="Days of each of them; three pass before it is traded.")
