@@ -20,7 +20,7 @@ Wanted = Literal["all", "no edge", "persistent edge", "decoy", "leverage trap"]
 def certify(
     market: Wanted = "all",
     seed: Annotated[int, Field(ge=0)] = 0,
-    num_episodes: Annotated[int, Field(ge=1)] = 5000,
+    num_episodes: Annotated[int, Field(ge=1)] = 4000,
     time_budget: Annotated[float, Field(ge=0)] = 0.0,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
 ) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def certify(
         help="Only this market; may be repeated. All four by default.")] = None,
     seed: o.Seed = 0,
     num_episodes: Annotated[int | None, typer.Option(
-        "--num-episodes", min=1, help="Episodes of training on each market (default 5000: 1.7 million "
+        "--num-episodes", min=1, help="Episodes of training on each market (default 4000: 1.4 million "
         "steps).")] = None,
     time_budget: Annotated[float, typer.Option(
         min=0, help="Seconds of training on each market; 0 is no limit. Repeating it goes on.")] = 0.0,

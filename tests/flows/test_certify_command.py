@@ -57,7 +57,7 @@ def test_every_market_is_asked_for_and_reached_bars_end_with_0(carryflow, artifa
     assert [market for market, _ in asked] == ["no edge", "persistent edge", "decoy", "leverage trap"]
     for _, given in asked:
         assert given["budget"] == Budget()
-        assert given["training"] == TrainingConfig(seed=5)
+        assert given["training"] == TrainingConfig(seed=5, num_episodes=Budget().num_episodes)
         assert (given["time_budget"], given["device"]) == (0.0, "cpu")
     for text in ("informed", "leverage trap", "10x", ">= 80 %", "4,321 episodes", "1:01 min", "\nCERTIFIED"):
         assert text in done.out
@@ -143,7 +143,7 @@ def test_help_says_in_words_what_is_proven_and_how_it_ends(carryflow) -> None:
     for text in (
         "no-edge", "persistent-edge", "decoy", "leverage-trap", "unseen markets", "informed optimum",
         "Exit code 0 if every bar is reached, 1 if one is not, 2 on a mistake",
-        f"default {Budget().num_episodes}: 1.7 million steps",
+        f"default {Budget().num_episodes}: 1.4 million steps",
     ):  # fmt: skip
         assert text in said
 

@@ -51,4 +51,4 @@ def test_the_page_says_how_many_markets_of_how_many_days() -> None:
     assert f"Training is on {budget.days} days of seed 0" in words
     last = FIRST_UNSEEN + budget.unseen - 1
     assert f"{budget.unseen_days} days of the seeds {FIRST_UNSEEN} to {last}" in words
-    assert f"{budget.num_episodes:,} episodes are 1.7 million steps" in words
+    assert f"{budget.num_episodes:,} episodes are 1.4 million steps" in words
