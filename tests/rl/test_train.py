@@ -41,7 +41,7 @@ from tests.rl.sim.markets import random_market
 HOURS = 170
 RECIPE = TrainingConfig(
     num_episodes=16, episode_hours=12, n_envs=8, n_cohorts=2, n_epochs=2, batch_size=24, threads=1,
-    eval_every=6, save_every=7, sample_random_config=False, burn_in_hours=12, learning_rate=2e-4,
+    eval_every=6, save_every=7, sample_random_config=False, burn_in_hours=12, learning_rate=4e-4,
 )  # fmt: skip
 RULES = MarketRules()
 EAGER = (0.3, 0.5, 0.2)  # a new policy would hold throughout validation, and every policy would look the same
