@@ -216,6 +216,14 @@ def test_an_empty_slot_changes_nothing() -> None:
     assert torch.equal(a[1], b[1])
 
 
+def test_nothing_can_be_read_from_an_empty_slot() -> None:
+    policy = lively()
+    torch.nn.init.ones_(policy.code.bias)
+    tokens = policy.encode(random_slots(20, filled=4)).tokens
+    assert (tokens[:, 4:] == 0).all()
+    assert (tokens[:, :4] != 0).any(2).all()
+
+
 def test_an_idle_position_slot_changes_nothing() -> None:
     private = random_private(20, held=2)
     littered = private.clone()
