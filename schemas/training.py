@@ -36,7 +36,7 @@ class Recipe(BaseModel):
     gamma: float = Field(0.999, gt=0, le=1, description="Discount per hour.")
     gae_lambda: float = Field(0.98, ge=0, le=1, description="Lambda of the advantage estimate.")
     clip: float = Field(0.2, gt=0, description="Clip range of the probability ratio.")
-    entropy_coef: float = Field(0.002, ge=0, description="Weight of the entropy bonus.")
+    entropy_coef: float = Field(0.005, ge=0, description="Weight of the entropy bonus.")
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
     max_grad_norm: float = Field(0.5, gt=0, description="Largest gradient norm.")
     feature_noise: float = Field(

@@ -101,7 +101,7 @@ def train(
     n_epochs: Annotated[int | None, typer.Option(
         help="Passes over a rollout (default 4).")] = None,
     entropy_coef: Annotated[float | None, typer.Option(
-        help="Weight of the entropy bonus (default 0.002).")] = None,
+        help="Weight of the entropy bonus (default 0.005).")] = None,
     value_coef: Annotated[float | None, typer.Option(
         help="Weight of the value loss (default 0.5).")] = None,
     episode_length_days: Annotated[float | None, typer.Option(
