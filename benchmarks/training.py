@@ -112,11 +112,15 @@ def ours(market: MarketArrays, training: TrainingConfig) -> tuple[list[Contestan
         learning.step()
         return int(learning.rollout.reward.size)
 
-    return [
+    # The counter sees one thread only, so the first update, which is counted, is made by one.
+    workers, learning.workers = learning.workers, None
+    contestants = [
         Contestant("environment alone, random valid actions", environment),
         Contestant("rollout: environment and policy", rollout),
         Contestant(f"training, {training.n_epochs} epochs", whole),
-    ], learning
+    ]
+    learning.workers = workers
+    return contestants, learning
 
 
 def sb3(trainer: Trainer) -> list[Contestant]:
