@@ -51,8 +51,8 @@ def certify(
     It trains on each and is judged on unseen markets of the same law, beside greedy and the informed optimum:
     what a trader earns who knows the regimes, those to come too, and none of the noise.
 
-    Exit code 0 if every bar is reached, 1 if one is not, 2 on a mistake in the command. At 3,000 steps a
-    second each market takes ten minutes. A certificate is kept until the recipe or the code changes.
+    Exit code 0 if every bar is reached, 1 if one is not, 2 on a mistake in the command. Each market takes
+    seven minutes on two cores. A certificate is kept until the recipe or the code changes.
     """
     from flows.cli.parameters import build_advanced
     from flows.cli.terminal import Progress, show_logs
