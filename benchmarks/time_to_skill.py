@@ -70,7 +70,7 @@ def main() -> None:
     training = TrainingConfig(seed=args.seed, threads=args.threads, num_episodes=budget.num_episodes)
     trainer = trainer_on(market, training)
     scaler = trainer.assignment.scaler
-    optimum = play(bar, scaler, unseen, rules, as_informed).mean_pct
+    optimum = play(bar, scaler, unseen, rules, lambda known: as_informed(known, bar.config)).mean_pct
 
     def share(learner: Learner) -> float:
         return play(bar, scaler, unseen, rules, learner.trader).mean_pct / optimum
