@@ -1,8 +1,8 @@
 """The rows of a market with known answers: what a generator decides, as scanner and history would tell it.
 
 Every coin is listed at two venues: "east" settles every 8 hours at about nothing, "west" every hour, and what
-it settles is the carry. Unless a script says otherwise, quotes of the two venues are apart by noise that is
-bounded below a quarter of the round-trip cost, so that bounce pays nobody.
+it settles is the carry. Quotes of the two venues are apart by noise that is bounded below a quarter of the
+round-trip cost, so that bounce pays nobody.
 """
 
 from __future__ import annotations
@@ -36,9 +36,6 @@ class Script:
         glimpse: (T, S) what the rate on show adds to that, and no settlement ever pays.
         log_price: (T, S) logarithm of the coin's price.
         safe_leverage: (S,).
-        basis: (2, T, S) logarithm of each venue's price over the coin's, east first; None draws the small
-            bounded one of the known-answer markets.
-        volume: (S,) of a day, quote currency; None is VOLUME.
     """
 
     carry: F64
@@ -46,8 +43,6 @@ class Script:
     glimpse: F64
     log_price: F64
     safe_leverage: F64
-    basis: F64 | None = None
-    volume: F64 | None = None
 
 
 def clean_rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -61,9 +56,7 @@ def clean_rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, 
     """
     hours, coins = script.carry.shape
     time = START + pd.to_timedelta(np.arange(hours), unit="h")
-    basis = script.basis
-    if basis is None:
-        basis = np.clip(BASIS_STD * rng.standard_normal((2, hours, coins)), -BASIS_MOST, BASIS_MOST)
+    basis = np.clip(BASIS_STD * rng.standard_normal((2, hours, coins)), -BASIS_MOST, BASIS_MOST)
     price = {venue: np.exp(script.log_price + basis[i]) for i, venue in enumerate((EAST, WEST))}
     interval = {EAST: 8.0, WEST: 1.0}
     settled = {EAST: EAST_NOISE * rng.standard_normal((hours, coins))}
@@ -105,7 +98,7 @@ def clean_rows(script: Script, rng: np.random.Generator) -> tuple[pd.DataFrame, 
             "spread_30_sample_avg": flat(sign * trailing(spread, 30)),
             "price_spread_24h_avg": flat(sign * 100.0 * trailing(spread, 24)),
             "price_spread_3d_avg": flat(sign * 100.0 * trailing(spread, 72)),
-            "volume_24h": np.tile(np.full(coins, VOLUME) if script.volume is None else script.volume, hours),
+            "volume_24h": VOLUME,
         }
         frames.append(pd.DataFrame(columns))
     opportunities = pd.concat(frames, ignore_index=True).sort_values("entry_time", kind="stable")
