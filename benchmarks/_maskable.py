@@ -23,12 +23,12 @@ from torch.nn import functional as F
 
 from rl.market.arrays import MarketArrays
 from rl.policy import INITIAL_KIND, INTERVAL_FEATURE, INVALID, Policy, _Block
+from rl.potential import MIN_EXPOSURE
 from rl.sim.env import VectorSim
 from rl.sim.episodes import EpisodeRunner
 from rl.sim.gym_env import ACTION, OBSERVATION
 from rl.sim.mask import HOLD
 from rl.sim.state import ConfigArrays
-from rl.trainer import MIN_EXPOSURE
 from schemas.trading import (
     N_ACTIONS,
     N_OPPORTUNITY_SLOTS,

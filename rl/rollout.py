@@ -138,6 +138,8 @@ class Rollout:
         truncated: (T, N) bool.
         final_value: (T, N) value of the final observation where truncated, else 0.
         next_value: (N,) value of the observation after the last step.
+        final_private: (T, N, F) final observation where truncated, else of no meaning.
+        next_private: (N, F) observation after the last step.
     """
 
     def __init__(
@@ -156,6 +158,8 @@ class Rollout:
         self.truncated: Bool = np.zeros((steps, n), np.bool_)
         self.final_value: F64 = np.zeros((steps, n))
         self.next_value: F64 = np.zeros(n)
+        self.final_private: NDArray[np.float32] = np.zeros((steps, n, n_private), np.float32)
+        self.next_private: NDArray[np.float32] = np.zeros((n, n_private), np.float32)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -227,7 +231,8 @@ def collect(
             cut.append((t, members, step.final_private[members], step.final_t[members[:: rollout.members]]))
         finished.extend(step.finished)
     rollout.logp.copy_(rollout.all_logp.gather(-1, rollout.action.unsqueeze(-1)).squeeze(-1))
-    after = judge(gather(code, where[steps]), environments.private(), environments.mask())[1]
+    rollout.next_private = environments.private()
+    after = judge(gather(code, where[steps]), rollout.next_private, environments.mask())[1]
     rollout.next_value = after.double().cpu().numpy()
     rollout.final_value[:] = 0.0
     if cut:
@@ -239,4 +244,5 @@ def collect(
         worth = judge(final_code, private, any_action)[1].double().cpu().numpy()
         ended = rollout.truncated[rows, members] & ~rollout.terminated[rows, members]
         rollout.final_value[rows, members] = np.where(ended, worth, 0.0)
+        rollout.final_private[rows, members] = private
     return finished

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rl.assignment import Assignment
@@ -26,6 +27,7 @@ from rl.finite import check_decision, check_minibatch, check_rollout, check_weig
 from rl.health import MEAN_OVER, behaviour
 from rl.market.arrays import F64
 from rl.policy import Policy
+from rl.potential import expected_carry, exposure, round_trip_cost
 from rl.ppo import RewardScaler, gae, update
 from rl.rollout import Rollout, collect
 from rl.schedule import learning_rate, plan_run
@@ -35,7 +37,6 @@ from rl.workers import Workers
 from schemas.checkpoint import CheckpointInfo, Progress, RewardScale
 from schemas.trading import N_ACTIONS, N_PRIVATE
 
-MIN_EXPOSURE = 0.05  # a profile that may hardly trade does not blow its rewards up
 METRIC_COLUMNS = (
     *("update", "episodes", "steps", "reward_mean", "mean_100", "hourly_reward", "liquidations_per_episode"),
     *("policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "explained_variance", "grad_norm"),
@@ -71,6 +72,7 @@ class Trainer:
             shape.rollout_steps, shape.n_envs, N_PRIVATE, N_ACTIONS, a.device, shape.n_envs // shape.n_cohorts
         )
         self.reward_scaler = RewardScaler(shape.n_envs, a.training.gamma)
+        self.round_trip = round_trip_cost(a.market.slot_raw[slice(*rows)])
         first, stop = a.splits.validation.rows(a.market.start_ms)
         self.evaluator = Evaluator(a.market, slots, a.rules, (first, stop - 1), a.profiles, self.stage.quotes)
         self.updates, self.episodes, self.steps = 0, 0, 0
@@ -153,23 +155,32 @@ class Trainer:
         return row
 
     def _targets(self) -> tuple[F64, F64]:
-        """Scale rewards as the learner sees them, and estimate advantages and returns."""
+        """Scale rewards as the learner sees them, and estimate advantages and targets of the critic.
+
+        What is worth knowing of a state is what the critic says and what its positions are expected to carry:
+        the critic learns the rest.
+        """
         training, rollout = self.assignment.training, self.rollout
-        # A profile with ten times the exposure has ten times the reward for the same skill.
-        config = rollout.private[:, :, :2].double().cpu().numpy()
-        exposure = np.maximum(config[:, :, 0] * 10.0 * config[:, :, 1], MIN_EXPOSURE)
-        reward = rollout.reward / exposure
+        private = rollout.private.double().cpu().numpy()
+        reward = rollout.reward / exposure(private)
         self.reward_scaler.observe(reward, rollout.terminated, rollout.truncated)
-        return gae(
-            reward / self.reward_scaler.deviation,
-            rollout.value.double().cpu().numpy(),
-            rollout.final_value,
-            rollout.next_value,
+        scale = self.reward_scaler.deviation
+
+        def carry(x: NDArray[Any]) -> F64:
+            return expected_carry(x, training.carry_hours, self.round_trip) / scale
+
+        held = carry(private)
+        advantage, returns = gae(
+            reward / scale,
+            rollout.value.double().cpu().numpy() + held,
+            rollout.final_value + carry(rollout.final_private),
+            rollout.next_value + carry(rollout.next_private),
             rollout.terminated,
             rollout.truncated,
             training.gamma,
             training.gae_lambda,
         )
+        return advantage, returns - held
 
     # -- judging and keeping -------------------------------------------------------------------------
 

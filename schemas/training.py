@@ -35,6 +35,9 @@ class Recipe(BaseModel):
     anneal: bool = Field(True, description="Anneal the learning rate.")
     gamma: float = Field(0.999, gt=0, le=1, description="Discount per hour.")
     gae_lambda: float = Field(0.98, ge=0, le=1, description="Lambda of the advantage estimate.")
+    carry_hours: float = Field(
+        72.0, ge=0, description="Hours a held pair's net rate is expected to last, for the critic; 0: none."
+    )
     clip: float = Field(0.2, gt=0, description="Clip range of the probability ratio.")
     entropy_coef: float = Field(0.005, ge=0, description="Weight of the entropy bonus.")
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")

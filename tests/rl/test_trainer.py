@@ -12,8 +12,9 @@ import rl.train
 import rl.trainer
 from rl.assignment import Assignment
 from rl.checkpoint import load_checkpoint, save_checkpoint
+from rl.potential import MIN_EXPOSURE
 from rl.resume import ResumeState
-from rl.trainer import MIN_EXPOSURE, Trainer
+from rl.trainer import Trainer
 from schemas.trading import TradingConfig
 from schemas.training import Recipe, TrainingConfig
 from tests.rl.test_train import MARKET, RECIPE, RULES, SCALER, SPLITS, run, stop_after
