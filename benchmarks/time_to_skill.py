@@ -23,11 +23,11 @@ from rl.certify import FIRST_UNSEEN, TRAINED_SEED, Trader, as_informed, as_polic
 from rl.market.known import Known, generate
 from rl.sim.env import VectorSim
 from rl.train import torch_settings
-from schemas.certify import BARS, Budget
+from schemas.certify import BARS, Budget, MarketName
 from schemas.trading import MarketRules
 from schemas.training import TrainingConfig
 
-MARKET: Final = "persistent edge"
+MARKET: Final[MarketName] = "persistent edge"
 BATCH, ENVIRONMENTS = 1024, 64  # of MaskablePPO: where `benchmarks.training` found it fastest
 LOOKS: Final = 30.0  # seconds of learning between two looks
 
@@ -67,7 +67,7 @@ def main() -> None:
     bar = next(bar for bar in BARS if bar.market == MARKET)
     market = generate(MARKET, budget.days, TRAINED_SEED, rules).market
     unseen = [generate(MARKET, budget.unseen_days, FIRST_UNSEEN + i, rules) for i in range(budget.unseen)]
-    training = TrainingConfig(seed=args.seed, threads=args.threads, num_episodes=budget.num_episodes)
+    training = TrainingConfig(seed=args.seed, threads=args.threads, num_episodes=budget.episodes(MARKET))
     trainer = trainer_on(market, training)
     scaler = trainer.assignment.scaler
     optimum = play(bar, scaler, unseen, rules, lambda known: as_informed(known, bar.config)).mean_pct
@@ -88,7 +88,7 @@ def main() -> None:
         from benchmarks._maskable import advance, maskable_ppo
 
         torch.set_num_threads(args.threads)
-        total = budget.num_episodes * trainer.assignment.splits.episode_hours
+        total = budget.episodes(MARKET) * trainer.assignment.splits.episode_hours
         runner = trainer.stage.runner
         model = maskable_ppo(
             market, runner.sim.slots, rules, runner.window, training, n_envs=ENVIRONMENTS, batch_size=BATCH,

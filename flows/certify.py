@@ -20,7 +20,7 @@ Wanted = Literal["all", "no edge", "persistent edge", "decoy", "leverage trap"]
 def certify(
     market: Wanted = "all",
     seed: Annotated[int, Field(ge=0)] = 0,
-    num_episodes: Annotated[int, Field(ge=1)] = 4000,
+    num_episodes: Annotated[int, Field(ge=0)] = 0,
     time_budget: Annotated[float, Field(ge=0)] = 0.0,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
 ) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def certify(
     Args:
         market: One known-answer market, or all four of them.
         seed: Seed of weights, episodes and minibatches.
-        num_episodes: Episodes of training on each market.
+        num_episodes: Episodes of training on each market; 0 takes what each of them asks for.
         time_budget: Seconds of training on each market after which it is cut short; 0 is no limit.
         advanced: Of it the recipe (training) and the device; the markets have rules of their own.
 
@@ -39,12 +39,13 @@ def certify(
         The ref of each market's certificate, and whether every bar was reached, as plain JSON.
     """
     names: tuple[MarketName, ...] = get_args(MarketName) if market == "all" else (market,)
+    budget = Budget(num_episodes=num_episodes or None)
     found = {
         name: call(
             CERTIFY,
             name,
-            training=advanced.training_config(seed=seed, num_episodes=num_episodes),
-            budget=Budget(num_episodes=num_episodes),
+            training=advanced.training_config(seed=seed, num_episodes=budget.episodes(name)),
+            budget=budget,
             time_budget=time_budget,
             device=advanced.device,
         )

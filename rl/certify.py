@@ -47,7 +47,7 @@ def certify(
 
     Args:
         market: Which.
-        training: The recipe and its seed; the budget's episodes go over its own.
+        training: The recipe and its seed; the budget's episodes and looks go over its own.
         budget: How much is trained, and on how much it is judged.
         work_dir: Where the training keeps its resume state.
         out_dir: Where its checkpoints go.
@@ -58,13 +58,15 @@ def certify(
     started = time.monotonic()
     rules = MarketRules()
     known = generate(market, budget.days, TRAINED_SEED, rules).market
+    episodes = budget.episodes(market)
+    looks = {"num_episodes": episodes, "eval_every": max(episodes // budget.looks, 1)}
     splits = split_windows(known.n_hours, known.start_ms, training.episode_hours)
     scaler = Scaler.fit(known.slot_raw[slice(*splits.train.rows(known.start_ms))])
     result = train(
         known,
         splits,
         scaler,
-        training.model_copy(update={"num_episodes": budget.num_episodes}),
+        training.model_copy(update=looks),
         rules=rules,
         data_hash=f"known-answer market: {market}",
         work_dir=work_dir,

@@ -37,8 +37,11 @@ def plan_run(training: TrainingConfig, episode_hours: int) -> RunShape:
     )
 
 
-def learning_rate(training: TrainingConfig, update: int, updates: int) -> float:
-    """Return the learning rate of an update.
+def annealed(training: TrainingConfig, update: int, updates: int) -> TrainingConfig:
+    """Return the recipe as of an update: learning rate and entropy bonus fall to nearly zero over the run.
+
+    Exploring is worth most before anything is known, and a policy that never stops drawing at random pays a
+    round trip for it.
 
     Args:
         training: The recipe.
@@ -46,8 +49,14 @@ def learning_rate(training: TrainingConfig, update: int, updates: int) -> float:
         updates: Updates expected.
     """
     if not training.anneal:
-        return training.learning_rate
-    return training.learning_rate * max(1.0 - update / updates, 1.0 / updates)
+        return training
+    left = max(1.0 - update / updates, 1.0 / updates)
+    return training.model_copy(
+        update={
+            "learning_rate": training.learning_rate * left,
+            "entropy_coef": training.entropy_coef * left,
+        }
+    )
 
 
 def passed(before: int, after: int, every: int, last: int) -> list[int]:

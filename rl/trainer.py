@@ -30,7 +30,7 @@ from rl.policy import Policy
 from rl.potential import expected_carry, exposure, round_trip_cost
 from rl.ppo import RewardScaler, gae, update
 from rl.rollout import Rollout, collect
-from rl.schedule import learning_rate, plan_run
+from rl.schedule import annealed, plan_run
 from rl.sim.episodes import FinishedEpisode
 from rl.stage import Stage
 from rl.workers import Workers
@@ -109,10 +109,10 @@ class Trainer:
         Raises:
             TrainingDiverged: A number was not finite; the weights are still those before the minibatch.
         """
-        training, started = self.assignment.training, time.perf_counter()
-        rate = learning_rate(training, self.updates, self.shape.updates)
+        started = time.perf_counter()
+        training = annealed(self.assignment.training, self.updates, self.shape.updates)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = training.learning_rate
         rollout = self.rollout
         contexts = self.stage.disturb(self.generator)
         finished = collect(self.policy, contexts, self.stage, rollout, self.generator, check_decision)
@@ -147,7 +147,7 @@ class Trainer:
             "hourly_reward": float(rollout.reward.mean()),
             "liquidations_per_episode": _mean([float(e.counts["liquidations"]) for e in finished]),
             "reward_scale": self.reward_scaler.deviation,
-            "lr": rate,
+            "lr": training.learning_rate,
             "steps_per_second": rollout.reward.size / seconds,
             "seconds": seconds,
         }

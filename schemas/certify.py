@@ -68,15 +68,31 @@ BARS: Final[tuple[Bar, ...]] = (
 )
 
 
+# What each market asks of a trainer that works, with room; more is not better proof, only slower.
+EPISODES: Final[dict[MarketName, int]] = {
+    "no edge": 2_000,
+    "persistent edge": 4_000,
+    "decoy": 5_000,
+    "leverage trap": 10_000,
+}
+
+
 class Budget(BaseModel):
     """How much a certification trains, and on how much it judges."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    num_episodes: int = Field(4000, ge=1, description="Episodes of training on each market.")
+    num_episodes: int | None = Field(
+        None, ge=1, description="Episodes of training on each market; each market's own by default."
+    )
+    looks: int = Field(10, ge=1, description="Times that validation is looked at during a training.")
     days: int = Field(365, ge=20, description="Days of the market that is trained on.")
     unseen: int = Field(5, ge=1, description="Unseen markets of the same law on which the policy is judged.")
     unseen_days: int = Field(33, ge=4, description="Days of each of them; three pass before it is traded.")
+
+    def episodes(self, market: MarketName) -> int:
+        """Return the episodes of training on a market."""
+        return EPISODES[market] if self.num_episodes is None else self.num_episodes
 
 
 class Played(BaseModel):

@@ -29,8 +29,8 @@ def certify(
         help="Only this market; may be repeated. All four by default.")] = None,
     seed: o.Seed = 0,
     num_episodes: Annotated[int | None, typer.Option(
-        "--num-episodes", min=1, help="Episodes of training on each market (default 4000: 1.4 million "
-        "steps).")] = None,
+        "--num-episodes", min=1, help="Episodes of training on each market (default: "
+        "what each asks for, 2000 to 10000).")] = None,
     time_budget: Annotated[float, typer.Option(
         min=0, help="Seconds of training on each market; 0 is no limit. Repeating it goes on.")] = 0.0,
     set_: Annotated[list[str] | None, typer.Option(
@@ -68,7 +68,7 @@ def certify(
     for name in set_ or []:
         if not name.strip().startswith(("training.", "device=")):
             raise ConfigError("has no part in a certification.", name, "Set training.NAME=VALUE.")
-    budget = Budget() if num_episodes is None else Budget(num_episodes=num_episodes)
+    budget = Budget(num_episodes=num_episodes)
     wanted = {kind.value.replace("-", " ") for kind in market or KnownMarket}
     progress = Progress()
     show_logs(progress)
@@ -78,7 +78,7 @@ def certify(
         for name in dict.fromkeys(bar.market for bar in BARS if bar.market in wanted):
             cached = certify_on(
                 name,
-                training=chosen.training_config(seed=seed, num_episodes=budget.num_episodes),
+                training=chosen.training_config(seed=seed, num_episodes=budget.episodes(name)),
                 budget=budget,
                 time_budget=time_budget,
                 device=chosen.device,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from rl.market.arrays import F64, MarketArrays
 from rl.market.assemble import assemble
@@ -98,11 +99,38 @@ def leverage_trap(hours: int, rng: np.random.Generator) -> Script:
     )
 
 
+def among_bursts(hours: int, rng: np.random.Generator) -> Script:
+    """*Persistent edge* beside four coins that pay 0.10-0.16 % per 8 h for 6 to 10 hours, every other day.
+
+    A burst brings 0.2 % at most and a round trip costs 0.24 %, but a day's average still shows it when it is
+    over: who goes by that alone buys what is gone.
+    """
+    steady = _spells(rng, hours, 6, 3, (5.0, 12.0), (2.0, 6.0), (3e-4, 8e-4))
+    carry = np.concatenate([steady, np.zeros((hours, 4))], axis=1)
+    noise = RATE_NOISE * rng.standard_normal(carry.shape)
+    for coin in range(6, 10):
+        at = int(rng.exponential(40.0))
+        while at < hours:
+            lasts = int(rng.integers(6, 11))
+            noise[at : at + lasts, coin] += rng.uniform(1.0e-3, 1.6e-3) * rng.choice([-1.0, 1.0])
+            at += lasts + 24 + int(rng.exponential(16.0))
+    return _script(carry, rng, noise=noise)
+
+
+def mirage(hours: int, rng: np.random.Generator) -> Script:
+    """*Persistent edge* for four fifths of the hours, then nothing: paid in training and validation only."""
+    carry = _spells(rng, hours, 6, 3, (5.0, 12.0), (2.0, 6.0), (3e-4, 8e-4))
+    carry[int(0.8 * hours) :] = 0.0
+    return _script(carry, rng)
+
+
 MARKETS: Final[dict[str, Callable[[int, np.random.Generator], Script]]] = {
     "no edge": no_edge,
     "persistent edge": persistent_edge,
     "decoy": decoy,
     "leverage trap": leverage_trap,
+    "persistent edge among bursts": among_bursts,
+    "mirage": mirage,
 }
 
 
@@ -115,8 +143,18 @@ def generate(name: str, days: int, seed: int, rules: MarketRules | None = None) 
         seed: Another seed is another market of the same law.
         rules: What venues charge; the default.
     """
+    script, rng = _drawn(name, days, seed)
+    return enact(script, rng, rules)
+
+
+def rows_of(name: str, days: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the clean opportunity and history rows that `generate` makes the same market of."""
+    return clean_rows(*_drawn(name, days, seed))
+
+
+def _drawn(name: str, days: int, seed: int) -> tuple[Script, np.random.Generator]:
     rng = np.random.default_rng((seed, list(MARKETS).index(name)))
-    return enact(MARKETS[name](days * DAY, rng), rng, rules)
+    return MARKETS[name](days * DAY, rng), rng
 
 
 def enact(script: Script, rng: np.random.Generator, rules: MarketRules | None = None) -> Known:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rl.policy import INVALID, masked_log_softmax
 from rl.ppo import RewardScaler, UpdateStatistics, gae, update
 from rl.rollout import Rollout, collect
-from rl.schedule import learning_rate
+from rl.schedule import annealed
 from schemas.training import TrainingConfig
 
 CPU = torch.device("cpu")
@@ -144,7 +144,7 @@ class Learner:
         updates = max(1, steps // (training.rollout_steps * envs.n))
         for i in range(updates):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(training, i, updates)
+                group["lr"] = annealed(training, i, updates).learning_rate
             self.returns += collect(self.policy, contexts, envs, rollout, generator)
             reward = rollout.reward
             if self.scale_rewards:

@@ -21,7 +21,8 @@ RECIPE = TrainingConfig(
     episode_hours=48, n_envs=4, n_cohorts=2, rollout_steps=24, batch_size=96, n_epochs=1, burn_in_share=0.0,
     threads=1,
 )  # fmt: skip
-BUDGET = Budget(num_episodes=8, days=20, unseen=1, unseen_days=8)
+EPISODES = 8
+BUDGET = Budget(num_episodes=EPISODES, days=20, unseen=1, unseen_days=8)
 BY_NAME = {(bar.market, bar.profile): bar for bar in BARS}
 
 
@@ -127,7 +128,7 @@ def test_a_training_of_a_few_episodes_is_not_certified_and_one_cut_short_ends_as
     tmp_path: Path,
 ) -> None:
     told = whole(tmp_path / "whole")
-    assert told.finished and told.episodes >= BUDGET.num_episodes
+    assert told.finished and told.episodes >= EPISODES
     [verdict] = told.verdicts
     assert verdict.informed.mean_pct > 0.3
     assert not told.holds

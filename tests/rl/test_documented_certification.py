@@ -12,7 +12,7 @@ from rl.certify import FIRST_UNSEEN, WARM_UP_HOURS
 from rl.informed import informed
 from rl.market.known import generate
 from rl.sim.env import VectorSim
-from schemas.certify import BARS, Bar, Budget
+from schemas.certify import BARS, EPISODES, Bar, Budget
 from tests.rl.known_play import Side, by_informed, side_by_side
 
 PAGE = Path(__file__).parents[2] / "docs" / "certify.md"
@@ -51,4 +51,5 @@ def test_the_page_says_how_many_markets_of_how_many_days() -> None:
     assert f"Training is on {budget.days} days of seed 0" in words
     last = FIRST_UNSEEN + budget.unseen - 1
     assert f"{budget.unseen_days} days of the seeds {FIRST_UNSEEN} to {last}" in words
-    assert f"{budget.num_episodes:,} episodes are 1.4 million steps" in words
+    told = ", ".join(f"{episodes:,} on *{market}*" for market, episodes in EPISODES.items())
+    assert f"Episodes of training: {told}" in words

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rl.schedule import learning_rate, passed, plan_run
+from rl.schedule import annealed, passed, plan_run
 from schemas.training import TrainingConfig
 
 
@@ -34,14 +34,16 @@ def test_the_recipe_is_an_upper_bound() -> None:
     assert (shape.n_envs, shape.n_cohorts, shape.rollout_steps) == (28, 7, 50)
 
 
-def test_learning_rate_falls_to_zero_and_not_below() -> None:
-    training = TrainingConfig(learning_rate=1.0)
-    rates = [learning_rate(training, u, 10) for u in range(14)]
-    assert rates[0] == 1.0
-    assert rates[5] == 0.5
-    assert all(rate >= 0.0999 for rate in rates)
-    assert rates == sorted(rates, reverse=True)
-    assert learning_rate(TrainingConfig(learning_rate=1.0, anneal=False), 9, 10) == 1.0
+@pytest.mark.parametrize("name", ["learning_rate", "entropy_coef"])
+def test_learning_rate_and_entropy_bonus_fall_to_zero_and_not_below(name: str) -> None:
+    training = TrainingConfig(learning_rate=1.0, entropy_coef=1.0)
+    values = [getattr(annealed(training, u, 10), name) for u in range(14)]
+    assert values[0] == 1.0
+    assert values[5] == 0.5
+    assert all(value >= 0.0999 for value in values)
+    assert values == sorted(values, reverse=True)
+    constant = training.model_copy(update={"anneal": False})
+    assert annealed(constant, 9, 10) == constant
 
 
 def test_due_numbers_are_those_passed() -> None:
