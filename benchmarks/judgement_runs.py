@@ -2,8 +2,8 @@
 
 Nobody may become champion on *no edge* and on *mirage* (pays in training and validation, stops before the
 test); most have to on *persistent edge among bursts*. Every run trains a policy of its own on a market of its
-own, and goes through the gates of a champion: the basic ones with a causality audit, the evidence of its test window
-against cash and greedy, and the stress tests. A run that was killed goes on where it was.
+own, and goes through the gates of a champion: the basic ones with a causality audit, the evidence of its test
+window against cash and greedy, and the stress tests. A run that was killed goes on where it was.
 
     python -m benchmarks.judgement_runs --out artifacts/judgement
 
@@ -147,9 +147,7 @@ def run(job: Job) -> dict[str, Any]:
         )
         stressed = stress_gates(report, tested, PRESET, gates)
         decision = decide_champion(version, PRESET, basic, evidence, stressed, gates)
-    returns = {
-        who: result.return_pct for who in ("agent", "greedy") if (result := tested.result(PRESET, who))
-    }
+    results = {result.policy: result.return_pct for result in tested.results}
     found = {
         "market": job.market,
         "number": job.number,
