@@ -200,6 +200,7 @@ def maskable_ppo(
         ent_coef=training.entropy_coef,
         vf_coef=0.5 * training.value_coef,  # sb3's value loss is the whole mean square
         max_grad_norm=training.max_grad_norm,
+        target_kl=training.max_kl / 1.5,  # which is multiplied by 1.5 there
         policy_kwargs=own if network == "attention" else None,
         seed=training.seed,
         device="cpu",

@@ -206,8 +206,14 @@ def update(
             if check is not None:
                 named = dict(zip(("policy loss", "value loss", "entropy"), told[:3], strict=True))
                 check(policy, named | {"gradient norm": norm})
-            optimizer.step()
             rows.append(torch.cat((told, norm.detach().reshape(1))))
+            if told[3] > training.max_kl:  # clipping bounds what is gained by going further, not how far
+                return _summed_up(rows, rollout, returns)
+            optimizer.step()
+    return _summed_up(rows, rollout, returns)
+
+
+def _summed_up(rows: list[Tensor], rollout: Rollout, returns: F64) -> UpdateStatistics:
     table = torch.stack(rows).double().cpu()
     means = table.mean(0).tolist()
     return UpdateStatistics(

@@ -44,6 +44,9 @@ class Recipe(BaseModel):
     )
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
     max_grad_norm: float = Field(0.5, gt=0, description="Largest gradient norm.")
+    max_kl: float = Field(
+        0.1, gt=0, description="An update ends at a minibatch whose KL from the acting policy exceeds this."
+    )
     feature_noise: float = Field(
         0.3, ge=0, description="Deviation of the noise added to scaled slot features, drawn per update."
     )

@@ -75,6 +75,26 @@ def test_the_ratio_check_would_notice_another_policy() -> None:
     assert learn(Policy(1), rollout, n_epochs=1).ratio_error > 1e-3
 
 
+def test_an_update_ends_where_the_policy_has_gone_too_far() -> None:
+    rollout, far = rolled_out(Policy(0))[0], []
+    for most in (0.05, 1e9):
+        policy, steps = Policy(0), []
+        training = TrainingConfig(batch_size=128, learning_rate=3e-3, n_epochs=8, max_kl=most)
+        optimizer = torch.optim.Adam(policy.parameters(), lr=training.learning_rate, eps=1e-5)
+        optimizer.register_step_post_hook(lambda *_, steps=steps: steps.append(1))
+        given = targets(rollout)
+        update(policy, optimizer, SLOTS, rollout, *given, training, torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            code = policy.encode(SLOTS.index_select(0, rollout.context.flatten()))
+            logp = policy.heads(code, rollout.grouped(rollout.private), rollout.grouped(rollout.mask))[0]
+            old, new = rollout.grouped(rollout.all_logp), logp
+            kl = float((old.exp() * (old - new)).nan_to_num().sum(-1).mean())
+        far.append((len(steps), kl))
+    assert far[1][0] == 8 * 3, "every minibatch"
+    assert 1 <= far[0][0] < far[1][0]
+    assert far[0][1] < far[1][1]
+
+
 def test_a_rollout_records_what_happened() -> None:
     policy = Policy(0)
     rollout, envs = rolled_out(policy)
