@@ -55,7 +55,7 @@ def beats_cash(agent: PolicyResult, policy: PromotionPolicy, hours: int) -> Gate
     bar = "cash" if asked == 0 else f"cash plus {asked:g} %"
     if cash:
         bar += f" at {policy.cash_apr:g} % a year, which earned {percent(cash)}"
-    reason = f"The policy returned {percent(value)} net of all costs, {verdict} {bar}."
+    reason = f"The policy returned {percent(agent.return_pct)} net of all costs, {verdict} {bar}."
     return make_gate("beats cash", value, asked, holds, reason)
 
 
