@@ -19,11 +19,12 @@ from rl.judge.champion import Reigning, decide_champion
 from rl.judge.daily import Daily
 from rl.judge.evidence import build_evidence
 from rl.judge.gates import basic_gates
-from rl.judge.metrics import DAY_MS, DAYS_PER_YEAR, drawdown, return_pct
+from rl.judge.metrics import DAY_MS, drawdown, return_pct
 from rl.judge.sharpe import sharpe_ratio
 from rl.judge.trials import count_trials
 from schemas.audit import AuditedTime, AuditReport, GarbageFinding
 from schemas.backtest import BacktestSummary, PolicyResult, ProfitSplit
+from schemas.evidence import DAYS_PER_YEAR
 from schemas.promotion import Gate, PromotionDecision, PromotionPolicy
 from schemas.trading import PRESETS, MarketRules
 

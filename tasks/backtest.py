@@ -167,7 +167,7 @@ def _replay(
         "in_sample": summary.in_sample,
         "returns_pct": returns,
         "daily_sharpe": daily_sharpes(
-            pd.read_parquet(folder / "equity.parquet", columns=["preset", "policy", "time", "nlv"])
+            pd.read_parquet(folder / "equity.parquet", columns=["preset", "policy", "run", "time", "nlv"])
         ),
     }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from rl.judge.metrics import DAY_MS
@@ -54,6 +55,24 @@ class Daily:
             return self
         kept = self.days.astype("datetime64[ms]") >= first.astype("datetime64[ms]")
         return Daily(self.days[kept], self.returns[kept])
+
+
+def daily_of(equity: pd.DataFrame, preset: str, policy: str) -> Daily | None:
+    """Return the daily returns of one policy in a backtest, of its first run; None if it was not replayed.
+
+    Days after the drawdown limit ended it are flat, up to the end of the window.
+
+    Args:
+        equity: A backtest's table of curves: preset, policy, run, time (UTC), nlv.
+        preset: The risk profile.
+        policy: Whose.
+    """
+    mine = equity[(equity["preset"] == preset) & (equity["policy"] == policy) & (equity["run"] == 0)]
+    if mine.empty:
+        return None
+    time_ms = pd.DatetimeIndex(mine["time"]).as_unit("ms").asi8
+    until_ms = int(pd.DatetimeIndex(equity["time"]).as_unit("ms").asi8.max())
+    return Daily.of(np.asarray(time_ms, np.int64), mine["nlv"].to_numpy(np.float64), until_ms=until_ms)
 
 
 def together(curves: Sequence[Daily]) -> tuple[NDArray[np.datetime64], F64]:

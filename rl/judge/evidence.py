@@ -10,7 +10,7 @@ import numpy as np
 
 from rl.judge.bootstrap import Memory, interval, memory
 from rl.judge.daily import Daily, together
-from rl.judge.metrics import DAYS_PER_YEAR, MIN_DAYS
+from rl.judge.metrics import MIN_DAYS
 from rl.judge.sharpe import (
     deflated_sharpe,
     expected_maximum,
@@ -20,7 +20,7 @@ from rl.judge.sharpe import (
 )
 from rl.judge.trials import Trials
 from rl.market.arrays import F64
-from schemas.evidence import Comparison, Evidence, Source, VarianceSource
+from schemas.evidence import DAYS_PER_YEAR, Comparison, Evidence, Source, VarianceSource
 from schemas.promotion import PromotionPolicy
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rl.judge.metrics import DAYS_PER_YEAR
 from schemas.audit import AuditReport
 from schemas.backtest import BacktestSummary, PolicyResult
+from schemas.evidence import DAYS_PER_YEAR
 from schemas.promotion import Alias, Gate, PromotionDecision, PromotionPolicy
 
 

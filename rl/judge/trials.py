@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from rl.judge.daily import Daily
+from rl.judge.daily import daily_of
 from rl.judge.sharpe import sharpe_ratio
 
 JOINED: Final = "walk-forward"  # purpose of openings whose windows lie end to end and make one curve
@@ -88,12 +88,10 @@ def daily_sharpes(equity: pd.DataFrame) -> dict[str, dict[str, float]]:
         equity: A backtest's table of curves: preset, policy, run, time (UTC), nlv.
     """
     told = {}
-    mine = equity[equity["policy"] == "agent"]
-    for preset, rows in mine.groupby("preset", sort=False, observed=True):
-        time_ms = pd.DatetimeIndex(rows["time"]).as_unit("ms").asi8
-        daily = Daily.of(np.asarray(time_ms, np.int64), rows["nlv"].to_numpy(np.float64))
-        ratio = sharpe_ratio(daily.returns)
-        if ratio is not None:
+    for preset in equity["preset"].unique():
+        daily = daily_of(equity, str(preset), "agent")
+        ratio = None if daily is None else sharpe_ratio(daily.returns)
+        if daily is not None and ratio is not None:
             told[str(preset)] = {"sharpe": ratio, "days": float(len(daily.days))}
     return told
 

@@ -115,7 +115,8 @@ def test_seeds_that_differ_widen_the_interval_and_unbiasedly_so() -> None:
     assert alike is not None
     assert apart is not None
     assert apart.high - apart.low > 50 * (alike.high - alike.low)
-    two = interval(quiet[:2] + levels[:2], confidence=0.9, seed=0)
+    # Of two seeds one is drawn, so that a score is never half way between them: the variance is not halved.
+    two = interval(quiet[:2] + levels[:2], confidence=0.3, seed=0)
     assert two is not None
     assert (two.low, two.high) == (pytest.approx(0.1, abs=1e-3), pytest.approx(0.2, abs=1e-3))
 

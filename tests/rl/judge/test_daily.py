@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from rl.judge.daily import Daily, together
+from rl.judge.daily import Daily, daily_of, together
 from rl.judge.metrics import DAY_MS, daily_returns
 from rl.market.arrays import HOUR_MS
 
@@ -52,3 +53,23 @@ def test_curves_are_laid_beside_each_other_on_the_days_that_all_have() -> None:
     days, returns = together([long, short])
     np.testing.assert_array_equal(days, short.days)
     np.testing.assert_allclose(returns, [[1.01**24 - 1.0] * 3, [1.02**24 - 1.0] * 3])
+
+
+def test_a_backtests_table_gives_the_days_of_one_policy_to_the_end_of_the_window() -> None:
+    def rows(policy: str, hours: int, run: int = 0, preset: str = "moderate") -> pd.DataFrame:
+        time = pd.to_datetime(hourly(0, hours), unit="ms", utc=True).as_unit("us")
+        nlv = 100.0 * (1.0 + 0.001 * (run + 1)) ** np.arange(hours)
+        return pd.DataFrame({"preset": preset, "policy": policy, "run": run, "time": time, "nlv": nlv})
+
+    whole = 24 * 4 + 1
+    equity = pd.concat(
+        [rows("agent", 30), rows("cash", whole), rows("random", whole), rows("random", whole, run=1)],
+        ignore_index=True,
+    )
+    ended, chance = daily_of(equity, "moderate", "agent"), daily_of(equity, "moderate", "random")
+    assert ended is not None
+    assert chance is not None
+    np.testing.assert_allclose(ended.returns, [1.001**24 - 1.0, 1.001**5 - 1.0, 0.0, 0.0])
+    np.testing.assert_allclose(chance.returns, [1.001**24 - 1.0] * 4)
+    assert daily_of(equity, "moderate", "greedy") is None
+    assert daily_of(equity, "other", "cash") is None

@@ -9,9 +9,10 @@ import pytest
 
 from rl.judge.daily import Daily
 from rl.judge.evidence import build_evidence
-from rl.judge.metrics import DAY_MS, DAYS_PER_YEAR, drawdown, return_pct, sharpe
+from rl.judge.metrics import DAY_MS, drawdown, return_pct, sharpe
 from rl.judge.sharpe import sharpe_ratio
 from rl.judge.trials import Trials
+from schemas.evidence import DAYS_PER_YEAR
 from schemas.promotion import PromotionPolicy
 
 MIDNIGHT = 20_000 * DAY_MS

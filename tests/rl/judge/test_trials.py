@@ -132,7 +132,7 @@ def test_a_backtest_tells_the_daily_sharpe_ratio_of_the_agent_under_each_profile
         ("idle", "agent"): np.full(len(time), 100.0),
     }
     equity = pd.concat(
-        pd.DataFrame({"preset": preset, "policy": policy, "time": time, "nlv": nlv})
+        pd.DataFrame({"preset": preset, "policy": policy, "run": 0, "time": time, "nlv": nlv})
         for (preset, policy), nlv in parts.items()
     )
     midnights = parts["moderate", "agent"][::24]
