@@ -8,7 +8,7 @@ things than returns (audit, trades, stress) are let hold, so that only the evide
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -69,11 +69,16 @@ class World:
     rival: float | None = None
 
 
-def worlds(rng: np.random.Generator, edge: float = 0.0, rival: float | None = None) -> Iterator[World]:
+def worlds(
+    rng: np.random.Generator,
+    edge: float = 0.0,
+    rival: float | None = None,
+    trials: Sequence[int] = TRIALS,
+) -> Iterator[World]:
     """Draw worlds without end."""
     while True:
         yield World(
-            int(rng.choice(DAYS)), int(rng.choice(TRIALS)), float(rng.choice(MEMORY)),
+            int(rng.choice(DAYS)), int(rng.choice(trials)), float(rng.choice(MEMORY)),
             float(rng.choice(TAILS)), float(rng.choice(CRASHES)), float(rng.choice(ALIKE)), edge, rival,
         )  # fmt: skip
 

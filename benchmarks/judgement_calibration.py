@@ -13,14 +13,13 @@ import argparse
 import math
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from benchmarks._candidates import decide, worlds
+from benchmarks._candidates import TRIALS, decide, worlds
 from schemas.promotion import PromotionDecision, PromotionPolicy
 
 EDGE: Final = 15.0  # on a generated market with a persistent edge, greedy shows 16 to 23
@@ -30,33 +29,46 @@ LIMIT: Final = 0.065
 
 @dataclass
 class Row:
-    """How many of some candidates became champion, and which gates stood in the way of the others."""
+    """Some candidates, and which gates each missed."""
 
     what: str
-    drawn: int = 0
-    champions: int = 0
-    missed: Counter[str] = field(default_factory=Counter)
+    missed: list[frozenset[str]] = field(default_factory=list)
 
     def add(self, decision: PromotionDecision) -> None:
         """Count one decision."""
-        self.drawn += 1
-        self.champions += decision.promoted
-        self.missed.update(gate.name for gate in decision.gates if gate.verdict == "fail")
+        self.missed.append(frozenset(gate.name for gate in decision.gates if gate.verdict == "fail"))
+
+    def without(self, what: str, *gates: str) -> Row:
+        """Return the same candidates, judged without some gates."""
+        return Row(f"the same, {what}", [missed - set(gates) for missed in self.missed])
+
+    @property
+    def champions(self) -> int:
+        """How many became champion."""
+        return sum(not missed for missed in self.missed)
 
     @property
     def share(self) -> float:
-        """Share that became champion."""
-        return self.champions / self.drawn
+        """Share that did."""
+        return self.champions / len(self.missed)
 
     def limits(self) -> tuple[float, float]:
         """Return the 95 % limits of the share (two-sided, Clopper & Pearson 1934)."""
-        return clopper_pearson(self.champions, self.drawn)
+        return clopper_pearson(self.champions, len(self.missed))
+
+    def missing(self, gate: str) -> float:
+        """Return the share that missed a gate."""
+        return sum(gate in missed for missed in self.missed) / len(self.missed)
 
     def __str__(self) -> str:
         low, high = self.limits()
-        missed = ", ".join(f"{name} {n / self.drawn:.0%}" for name, n in self.missed.most_common(4))
-        limits = f"{low:.1%}-{high:.1%}"
-        return f"| {self.what} | {self.drawn:,} | {self.champions} | {self.share:.1%} | {limits} | {missed} |"
+        names = {name: self.missing(name) for missed in self.missed for name in missed}
+        most = sorted(names, key=lambda name: -names[name])[:3]
+        told = ", ".join(f"{name} {names[name]:.0%}" for name in most)
+        n = len(self.missed)
+        return (
+            f"| {self.what} | {n:,} | {self.champions} | {self.share:.1%} | {low:.1%}-{high:.1%} | {told} |"
+        )
 
 
 def clopper_pearson(hits: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -88,19 +100,28 @@ def clopper_pearson(hits: int, of: int, confidence: float = 0.95) -> tuple[float
 
 
 def measure(
-    what: str, n: int, seed: int, *, edge: float = 0.0, rival: float | None = None,
-    policy: PromotionPolicy | None = None,
-) -> tuple[Row, dict[str, dict[Any, Row]]]:  # fmt: skip
-    """Judge so many candidates; return the row of all, and rows by what their worlds are like."""
-    rng = np.random.default_rng(seed)
-    whole, by = Row(what), {"trials": {}, "days": {}, "memory": {}, "alike": {}}
-    for _, world in zip(range(n), worlds(rng, edge, rival), strict=False):
-        decision = decide(world, rng, policy or PromotionPolicy())
-        whole.add(decision)
-        for name, rows in by.items():
-            value = getattr(world, name)
-            rows.setdefault(value, Row(f"{name} {value:g}")).add(decision)
-    return whole, by
+    what: str,
+    n: int,
+    seed: int,
+    *,
+    edge: float = 0.0,
+    rival: float | None = None,
+    trials: Sequence[int] = TRIALS,
+) -> Row:
+    """Draw so many candidates and judge each.
+
+    Args:
+        what: Of the row.
+        n: How many.
+        seed: Of everything drawn.
+        edge: Annual Sharpe ratio of every trial over cash.
+        rival: That of the reigning champion; None where there is none.
+        trials: How many trials there may be.
+    """
+    rng, policy, row = np.random.default_rng(seed), PromotionPolicy(), Row(what)
+    for _, world in zip(range(n), worlds(rng, edge, rival, trials), strict=False):
+        row.add(decide(world, rng, policy))
+    return row
 
 
 def main() -> int:
@@ -109,15 +130,18 @@ def main() -> int:
     parser.add_argument("--worthless", type=int, default=2000, help="candidates without an edge")
     parser.add_argument("--edged", type=int, default=500, help="candidates with one, per row")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--details", action="store_true", help="also by trials, days, memory and likeness")
     asked = parser.parse_args()
+    n, edged_n, seed = asked.worthless, asked.edged, asked.seed
     begun = time.monotonic()
     print("| candidates | drawn | champions | share | 95 % limits | gates missed most |")
     print("|---|---|---|---|---|---|", flush=True)
-    worthless, by = measure("no edge", asked.worthless, asked.seed)
-    print(worthless, flush=True)
-    what = f"an edge: Sharpe ratio {EDGE:g} a year"
-    edged, edged_by = measure(what, asked.edged, asked.seed + 1, edge=EDGE)
+    worthless = measure("no edge, best of 1 to 100 trials", n, seed)
+    print(worthless)
+    print(worthless.without("without the deflated Sharpe ratio", "deflated Sharpe"), flush=True)
+    alone = measure("no edge, one trial", n, seed + 1, trials=(1,))
+    print(alone)
+    print(alone.without("without the lower bounds", "over cash", "over greedy"), flush=True)
+    edged = measure(f"an edge: Sharpe ratio {EDGE:g} a year", edged_n, seed + 2, edge=EDGE)
     print(edged, flush=True)
     others = [
         ("a smaller edge: 10", 10.0, None),
@@ -126,13 +150,8 @@ def main() -> int:
         ("the champion's own edge: 10", 10.0, 10.0),
         ("three times the champion's edge: 15 against 5", 15.0, 5.0),
     ]
-    for k, (what, edge, rival) in enumerate(others):
-        print(measure(what, asked.edged, asked.seed + 2 + k, edge=edge, rival=rival)[0], flush=True)
-    if asked.details:
-        for what, details in (("no edge", by), ("an edge", edged_by)):
-            for rows in details.values():
-                for value in sorted(rows):
-                    print(str(rows[value]).replace("| ", f"| {what}, ", 1))
+    for k, (what, edge, rival) in enumerate(others, start=3):
+        print(measure(what, edged_n, seed + k, edge=edge, rival=rival), flush=True)
     print(f"\n{time.monotonic() - begun:.0f} s")
     reached = worthless.share <= WORTHLESS and worthless.limits()[1] <= LIMIT and edged.share >= CHAMPIONS
     print("The bars are reached." if reached else "A bar is missed.")

@@ -77,16 +77,14 @@ def memory(daily: F64) -> Memory:
         daily: (S, D) returns, fractions.
     """
     n = daily.shape[1]
-    if n < FEWEST_DAYS:
-        return Memory(0.0, 1, n, np.zeros_like(daily))
-    apart = daily - daily.mean(axis=1, keepdims=True)
+    apart = daily - daily.mean(axis=1, keepdims=True) if n else daily
     squares = float((apart**2).sum())
-    phi = 0.0
-    if squares > _ALIKE * float((daily**2).sum()):
-        raw = float((apart[:, 1:] * apart[:, :-1]).sum()) / squares
-        # Kendall (1954): the estimate falls short of phi by (1 + 3 phi) / n. A memory of more than the window
-        # cannot be seen in it.
-        phi = min(max((n * raw + 1.0) / (n - 3.0), 0.0), 1.0 - 1.0 / n)
+    if n < FEWEST_DAYS or squares <= _ALIKE * float((daily**2).sum()):
+        return Memory(0.0, 1, n, np.zeros_like(daily))
+    raw = float((apart[:, 1:] * apart[:, :-1]).sum()) / squares
+    # Kendall (1954): the estimate falls short of phi by (1 + 3 phi) / n. A memory of more than the window
+    # cannot be seen in it.
+    phi = min(max((n * raw + 1.0) / (n - 3.0), 0.0), 1.0 - 1.0 / n)
     whitened = apart.copy()
     whitened[:, 1:] -= phi * apart[:, :-1]
     whitened[:, 0] *= math.sqrt(1.0 - phi**2)

@@ -155,6 +155,12 @@ def test_returns_that_do_not_vary_have_an_interval_of_no_width() -> None:
     assert (told.low, told.mean, told.high) == pytest.approx((0.03, 0.03, 0.03))
 
 
+def test_returns_that_differ_by_rounding_alone_have_no_memory() -> None:
+    rounded = 3e-4 + 1e-18 * np.arange(40)[None]
+    assert np.ptp(rounded) > 0.0
+    assert (memory(rounded).persistence, memory(rounded).block_days) == (0.0, 1)
+
+
 @pytest.mark.parametrize("degrees", [7, 19, 33, 200])
 @pytest.mark.parametrize("p", [0.9, 0.975, 0.995])
 def test_t_quantiles_are_those_of_scipy(p: float, degrees: int) -> None:

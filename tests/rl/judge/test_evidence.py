@@ -12,7 +12,7 @@ import pytest
 from rl.judge.bootstrap import interval, memory
 from rl.judge.daily import Daily
 from rl.judge.evidence import build_evidence, trial_variance
-from rl.judge.sharpe import deflated_sharpe, probabilistic_sharpe
+from rl.judge.sharpe import deflated_sharpe, expected_maximum, probabilistic_sharpe
 from rl.judge.trials import Trials
 from schemas.evidence import Evidence
 from schemas.promotion import PromotionPolicy
@@ -70,6 +70,11 @@ def test_cash_is_what_every_return_is_held_against() -> None:
     assert without.sharpe is not None
     assert hurdle.sharpe is not None
     assert hurdle.sharpe < without.sharpe
+    seeds = [days_of(carry(seed=s)) for s in range(3)]
+    recipes = [build(carry(), PromotionPolicy(cash_apr=apr), seeds=seeds).recipe for apr in (0.0, 4.0)]
+    assert recipes[0] is not None
+    assert recipes[1] is not None
+    assert recipes[0].annual().low - recipes[1].annual().low == pytest.approx(4.0)
 
 
 def test_trials_deflate_the_sharpe_ratio_by_how_far_they_are_apart() -> None:
@@ -83,6 +88,8 @@ def test_trials_deflate_the_sharpe_ratio_by_how_far_they_are_apart() -> None:
     assert (alone.trials, alone.sharpe_of_luck, alone.variance_source) == (1, 0.0, "sampling")
     assert (tried.trials, tried.variance_source) == (40, "trials")
     assert tried.trial_variance == pytest.approx(np.var(scores, ddof=1) / 60)
+    luck = math.sqrt(np.var(scores, ddof=1) / 60) * expected_maximum(40)
+    assert tried.sharpe_of_luck == pytest.approx(luck * math.sqrt(365))
     ratio = float(returns.mean() / returns.std(ddof=1))
     kept = memory(returns[None])
     apart = returns - returns.mean()
