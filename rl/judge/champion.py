@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rl.judge.evidence import in_words
 from rl.judge.gates import (
     all_hold,
     carry_not_noise,
@@ -218,7 +219,7 @@ def _not_behind_cash(evidence: Evidence) -> Gate:
     year = interval.annual()
     holds = year.high >= 0.0
     verdict = "may still be" if holds else "is not"
-    reason = f"The return over cash is {_between(year, evidence.confidence)}: it {verdict} above nothing."
+    reason = f"The return over cash is {in_words(interval, evidence.confidence)}: it {verdict} above nothing."
     return make_gate(name, year.high, 0.0, holds, reason)
 
 
@@ -231,17 +232,10 @@ def _lower_bound(
     year = interval.annual()
     holds = year.low > threshold
     reason = (
-        f"{what} is {_between(year, confidence)}; its lower bound is {'above' if holds else 'not above'} "
+        f"{what} is {in_words(interval, confidence)}; its lower bound is {'above' if holds else 'not above'} "
         f"{percent(threshold)}."
     )
     return make_gate(name, year.low, threshold, holds, reason)
-
-
-def _between(year: Interval, confidence: float) -> str:
-    return (
-        f"{percent(year.mean)} a year, between {percent(year.low)} and {percent(year.high)} with "
-        f"{100 * confidence:g} % confidence"
-    )
 
 
 def _excess(comparison: Comparison | None) -> Interval | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from rl.judge.bootstrap import Memory, interval, memory
 from rl.judge.daily import Daily, together
+from rl.judge.gates import counted, percent
 from rl.judge.metrics import MIN_DAYS
 from rl.judge.sharpe import (
     deflated_sharpe,
@@ -20,7 +21,7 @@ from rl.judge.sharpe import (
 )
 from rl.judge.trials import Trials
 from rl.market.arrays import F64
-from schemas.evidence import DAYS_PER_YEAR, Comparison, Evidence, Source, VarianceSource
+from schemas.evidence import DAYS_PER_YEAR, Comparison, Evidence, Interval, Source, VarianceSource
 from schemas.promotion import PromotionPolicy
 
 
@@ -108,6 +109,15 @@ def compare(own: Daily, other: Daily, policy: PromotionPolicy, *, seed: int = 0)
     )
 
 
+def in_words(interval: Interval, confidence: float) -> str:
+    """Tell a mean daily return with its interval, in percent a year."""
+    year = interval.annual()
+    return (
+        f"{percent(year.mean)} a year, between {percent(year.low)} and {percent(year.high)} with "
+        f"{100 * confidence:g} % confidence"
+    )
+
+
 def trial_variance(trials: Trials, days: int, inflation: float) -> tuple[float, VarianceSource]:
     """Return the variance of the trials' daily Sharpe ratios, and where it is known from.
 
@@ -157,7 +167,7 @@ def _too_little(known: Memory, policy: PromotionPolicy) -> str:
     """Say why the evidence is not enough; empty where it is."""
     if known.blocks < policy.min_blocks:
         return (
-            f"insufficient evidence: {known.blocks} {'block' if known.blocks == 1 else 'blocks'} of "
+            f"insufficient evidence: {counted(known.blocks, 'block')} of "
             f"{24 * known.block_days} h, {policy.min_blocks} are needed"
         )
     if known.days < MIN_DAYS:

@@ -94,6 +94,8 @@ def test_what_the_autoregression_leaves_makes_the_blocks_longer() -> None:
     late = 1e-3 * (shocks[3:] + 0.9 * shocks[:-3])  # remembers the third day before, and not yesterday
     assert memory(late[None]).block_days > 1
     assert memory(late[None]).blocks == len(late) // memory(late[None]).block_days
+    made_good = 1e-3 * (shocks[3:] - 0.9 * shocks[:-3])
+    assert memory(made_good[None]).block_days == 1
 
 
 def test_the_middle_half_of_the_seeds_is_what_counts() -> None:

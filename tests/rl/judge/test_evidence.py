@@ -179,7 +179,7 @@ def test_too_little_is_said_in_words_and_no_sharpe_ratio_is_claimed(days: int, s
 
 
 def test_blocks_are_too_few_also_where_days_are_enough() -> None:
-    rng = np.random.default_rng(2)
+    rng = np.random.default_rng(1)
     shocks = rng.normal(0, 1e-3, 43)
     late = shocks[3:] + 0.9 * shocks[:-3]
     told = build(late)
