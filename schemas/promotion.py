@@ -23,10 +23,16 @@ class Gate(BaseModel):
 
 
 class PromotionPolicy(BaseModel):
-    """Thresholds of the basic gates; every field is shown in the Prefect form."""
+    """Thresholds of every gate; every field is shown in the Prefect form.
+
+    The challenger has to pass the basic gates, the champion those, the evidence and the stress.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    cash_apr: float = Field(
+        0.0, ge=0, le=100, description="What cash earns, percent a year; every return is held against it."
+    )
     min_return_over_cash_pct: float = Field(
         0.0, description="Return over cash on the sealed window must exceed this, percent."
     )
@@ -36,6 +42,53 @@ class PromotionPolicy(BaseModel):
     max_drawdown_pct: float = Field(10.0, gt=0, le=100, description="Largest drawdown allowed, percent.")
     max_liquidations: int = Field(0, ge=0, description="Liquidations allowed on the sealed window.")
     min_trades: int = Field(3, ge=0, description="Fewest closed or open positions that count as evidence.")
+    confidence: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Champion: two-sided confidence of the intervals whose lower bounds are judged.",
+    )
+    min_blocks: int = Field(
+        20, ge=2, description="Champion: blocks of 24 h or more below which evidence is insufficient."
+    )
+    min_deflated_sharpe: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Champion: probability that the Sharpe ratio is above the luck of all trials so far.",
+    )
+    max_age_days: float = Field(
+        90.0,
+        ge=0,
+        description="Champion: days of reign after which one that is not worse may take over.",
+    )
+    non_inferiority_margin_pct: float = Field(
+        1.0,
+        ge=0,
+        description="Champion: by how much the lower bound may then be below it, percent a year.",
+    )
+    max_stress_loss_pct: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="Champion: most that a stress may cost below cash on the window, percent of capital.",
+    )
+    max_share_of_one_symbol: float = Field(
+        0.5, gt=0, le=1, description="Champion: largest share of the profit that one symbol may have."
+    )
+    placebo_max_return_pct: float = Field(
+        0.0,
+        description="Champion: return on rates permuted among instruments that it may not exceed, percent.",
+    )
+    retire_after_days: int = Field(
+        30,
+        ge=8,
+        description="Whole days of a recent window from which on a champion can be retired for its returns; "
+        "drawdown and liquidations count at once.",
+    )
+    require_approval: bool = Field(
+        False, description="A version that passes every gate waits until a person promotes it."
+    )
 
 
 class PromotionDecision(BaseModel):
@@ -52,5 +105,20 @@ class PromotionDecision(BaseModel):
     moved: bool = Field(
         description="The alias was moved by this decision; false in a dry run or when already there."
     )
+    awaiting: bool = Field(
+        False, description="All gates hold and a person has yet to approve; the alias stays where it is."
+    )
+    reason: str
+    gates: tuple[Gate, ...]
+
+
+class RetirementDecision(BaseModel):
+    """Whether a reigning version is still fit to reign; lists every gate, passed or not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    preset: str
+    retire: bool = Field(description="A gate is missed: the alias can be set to none, which means hold.")
     reason: str
     gates: tuple[Gate, ...]

@@ -106,6 +106,7 @@ def backtest(
         config=sha256_text(canonical_json({"presets": shown, "rules": rules.model_dump(mode="json")})),
         purpose=purpose,
         result=summary["returns_pct"],
+        daily_sharpe=summary["daily_sharpe"],
     )
     return found
 
@@ -122,9 +123,12 @@ def _replay(
     seed: int,
     data_hash: str,
 ) -> dict[str, Any]:
+    import pandas as pd
+
     from rl.backtest import agent_actor, run_backtest, window_rows
     from rl.checkpoint import load_checkpoint
     from rl.identity import trial_of, version_of
+    from rl.judge.trials import daily_sharpes
     from rl.market.assemble import assemble
     from schemas.backtest import TrainedWindow
 
@@ -162,6 +166,9 @@ def _replay(
         "end": summary.end.isoformat(),
         "in_sample": summary.in_sample,
         "returns_pct": returns,
+        "daily_sharpe": daily_sharpes(
+            pd.read_parquet(folder / "equity.parquet", columns=["preset", "policy", "run", "time", "nlv"])
+        ),
     }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from schemas.audit import AuditReport
 from schemas.backtest import BacktestSummary, PolicyResult
+from schemas.evidence import DAYS_PER_YEAR
 from schemas.promotion import Alias, Gate, PromotionDecision, PromotionPolicy
 
 
@@ -25,7 +26,8 @@ def counted(n: float, one: str, many: str = "") -> str:
     return f"{n:g} {one if n == 1 else many or one + 's'}"
 
 
-def _gate(name: str, value: float | None, threshold: float, holds: bool, reason: str) -> Gate:
+def make_gate(name: str, value: float | None, threshold: float, holds: bool, reason: str) -> Gate:
+    """Return a gate's verdict; a number that is missing or not finite does not hold."""
     known = value is not None and math.isfinite(value)
     if not known:
         return Gate(
@@ -40,14 +42,21 @@ def _gate(name: str, value: float | None, threshold: float, holds: bool, reason:
     )
 
 
-def beats_cash(agent: PolicyResult, policy: PromotionPolicy) -> Gate:
-    """Net of every cost, the closing cost of what is open included, the policy earns more than cash."""
-    value, asked = agent.return_pct, policy.min_return_over_cash_pct
+def beats_cash(agent: PolicyResult, policy: PromotionPolicy, hours: int) -> Gate:
+    """Net of every cost, the closing cost of what is open included, the policy earns more than cash.
+
+    Cash earns `cash_apr` over the hours of the window, also where the drawdown limit ended the policy
+    earlier.
+    """
+    cash = policy.cash_apr * hours / (24.0 * DAYS_PER_YEAR)
+    value, asked = agent.return_pct - cash, policy.min_return_over_cash_pct
     holds = value > asked
     verdict = "better than" if holds else "no better than"
     bar = "cash" if asked == 0 else f"cash plus {asked:g} %"
-    reason = f"The policy returned {percent(value)} net of all costs, {verdict} {bar}."
-    return _gate("beats cash", value, asked, holds, reason)
+    if cash:
+        bar += f" at {policy.cash_apr:g} % a year, which earned {percent(cash)}"
+    reason = f"The policy returned {percent(agent.return_pct)} net of all costs, {verdict} {bar}."
+    return make_gate("beats cash", value, asked, holds, reason)
 
 
 def carry_not_noise(agent: PolicyResult, policy: PromotionPolicy, capital: float) -> Gate:
@@ -68,7 +77,7 @@ def carry_not_noise(agent: PolicyResult, policy: PromotionPolicy, capital: float
     )
     if agent.trades == 0:
         reason = "No position was opened, so there is no carry."
-    return _gate("carry, not noise", value, asked, holds, reason)
+    return make_gate("carry, not noise", value, asked, holds, reason)
 
 
 def drawdown_within(agent: PolicyResult, policy: PromotionPolicy) -> Gate:
@@ -78,7 +87,7 @@ def drawdown_within(agent: PolicyResult, policy: PromotionPolicy) -> Gate:
     reason = (
         f"The largest drawdown was {value:.2f} %, {'within' if holds else 'beyond'} the {limit:g} % allowed."
     )
-    return _gate("drawdown", value, limit, holds, reason)
+    return make_gate("drawdown", value, limit, holds, reason)
 
 
 def no_liquidation(agent: PolicyResult, policy: PromotionPolicy) -> Gate:
@@ -88,7 +97,7 @@ def no_liquidation(agent: PolicyResult, policy: PromotionPolicy) -> Gate:
     happened = "No position was liquidated" if value == 0 else f"{counted(value, 'liquidation')} happened"
     allowed = "none is" if limit == 0 else f"up to {limit:g} {'is' if limit == 1 else 'are'}"
     reason = f"{happened}; {allowed} allowed."
-    return _gate("no liquidation", value, limit, holds, reason)
+    return make_gate("no liquidation", value, limit, holds, reason)
 
 
 def enough_trades(agent: PolicyResult, policy: PromotionPolicy) -> Gate:
@@ -97,7 +106,7 @@ def enough_trades(agent: PolicyResult, policy: PromotionPolicy) -> Gate:
     holds = value >= asked
     opened = counted(value, "position")
     reason = f"The policy opened {opened}; at least {asked:g} {'is' if asked == 1 else 'are'} asked for."
-    return _gate("enough trades", value, asked, holds, reason)
+    return make_gate("enough trades", value, asked, holds, reason)
 
 
 def out_of_sample(backtest: BacktestSummary) -> Gate:
@@ -157,7 +166,7 @@ def basic_gates(
         reason = f"The backtest holds no result of a policy under {preset!r}."
         return [Gate(name="backtest", value=None, threshold=None, verdict="fail", reason=reason)]
     return [
-        beats_cash(agent, policy),
+        beats_cash(agent, policy, backtest.hours),
         carry_not_noise(agent, policy, backtest.initial_capital),
         drawdown_within(agent, policy),
         no_liquidation(agent, policy),

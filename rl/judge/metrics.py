@@ -10,9 +10,9 @@ import numpy as np
 
 from rl.market.arrays import F64, I64
 from schemas.backtest import ProfitSplit
+from schemas.evidence import DAYS_PER_YEAR
 
 DAY_MS: Final = 86_400_000
-DAYS_PER_YEAR: Final = 365
 MIN_DAYS: Final = 30  # below this a Sharpe figure says more about chance than about the policy
 
 

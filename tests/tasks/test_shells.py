@@ -8,8 +8,11 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from rl.judge.trials import count_trials
 from schemas.checkpoint import TrainingResult
 from schemas.errors import ConfigError, DataError
 from schemas.params import Advanced
@@ -110,6 +113,31 @@ def test_a_policy_is_replayed_under_a_profile_of_ones_own(
     judged = judge(found.ref, preset="custom", policy=ADVANCED.gates)
     assert not judged.manifest.summary["holds"]
     assert (judged.path / "report.html").is_file()
+
+
+def test_an_opening_tells_the_daily_sharpe_ratio_that_the_count_of_trials_wants(
+    root: Path, finished: tuple[Path, Cached, Cached], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, built, model = finished
+
+    def eager(t: int, private: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Trade, which a policy of eight episodes does not."""
+        return mask.shape[1] - 1 - np.argmax(mask[:, ::-1], axis=1)
+
+    monkeypatch.setattr("rl.backtest.agent_actor", lambda policy, scaler, market: eager)
+    found = backtest(
+        built.ref, model.ref, rules=ADVANCED.rules, book="b", purpose="ad hoc", window="all", random_runs=0
+    )
+    equity = pd.read_parquet(found.path / "equity.parquet")
+    mine = equity[(equity["policy"] == "agent") & (equity["time"].dt.hour == 0)]
+    [opening] = Ledger(root, "b").read("opening")
+    assert set(opening["daily_sharpe"]) == set(PRESETS)
+    for preset, told in opening["daily_sharpe"].items():
+        daily = mine.loc[mine["preset"] == preset, "nlv"].pct_change().dropna()
+        assert told == {"sharpe": pytest.approx(daily.mean() / daily.std()), "days": len(daily)}
+    window = [datetime.fromisoformat(text) for text in opening["window"]]
+    trials = count_trials([opening], *window, preset="moderate")  # type: ignore[arg-type]
+    assert (trials.count, len(trials.scores)) == (1, 1)
 
 
 def test_the_report_of_a_trained_policy_tells_the_signs_of_its_training(

@@ -129,6 +129,18 @@ def test_thresholds_come_from_the_policy(policy: PromotionPolicy, broken: list[s
     assert failed(backtest(), policy) == broken
 
 
+def test_cash_at_a_rate_is_what_has_to_be_beaten_over_the_hours_of_the_window() -> None:
+    earned = 4.0 * 100 / (365 * 24)  # of the 100 hours, percent
+    at_four = PromotionPolicy(cash_apr=4.0)
+    assert failed(backtest(return_pct=earned + 1e-6), at_four) == []
+    assert failed(backtest(return_pct=earned - 1e-6), at_four) == ["beats cash"]
+    gate = judged(backtest(return_pct=0.5), at_four)["beats cash"]
+    assert gate.value == pytest.approx(0.5 - earned)
+    assert gate.reason == (
+        "The policy returned +0.50 % net of all costs, better than cash at 4 % a year, which earned +0.05 %."
+    )
+
+
 def test_allowed_liquidations_pass() -> None:
     assert failed(backtest(liquidations=1), PromotionPolicy(max_liquidations=1)) == []
 
