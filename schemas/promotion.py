@@ -52,5 +52,8 @@ class PromotionDecision(BaseModel):
     moved: bool = Field(
         description="The alias was moved by this decision; false in a dry run or when already there."
     )
+    awaiting: bool = Field(
+        False, description="All gates hold and a person has yet to approve; the alias stays where it is."
+    )
     reason: str
     gates: tuple[Gate, ...]

@@ -1,7 +1,8 @@
 """Which policies a book knows, and which of them its aliases point at.
 
-Everything is one file, `books/<book>/registry.json`: versions, aliases and the history of every move. It is
-replaced in one step under a lock, so whatever kills a process, aliases and history agree.
+Everything is one file, `books/<book>/registry.json`: versions, aliases, what awaits approval, and the
+history of every move. It is replaced in one step under a lock, so whatever kills a process, aliases and
+history agree.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ from pydantic import ValidationError
 
 from schemas.errors import ArtifactError, ConfigError
 from schemas.promotion import Alias
-from schemas.registry import ALIASES, VERSION_DIGITS, Move, MoveKind, RegistryState, VersionRecord
+from schemas.registry import (
+    ALIASES,
+    READABLE,
+    Awaiting,
+    Move,
+    MoveKind,
+    RegistryState,
+    VersionRecord,
+)
+from schemas.version import VERSION_DIGITS
 from tasks.files import canonical_json, current_user, sha256_text, utc_now, write_atomic
 from tasks.locks import hold
 from tasks.store import book_dir
@@ -25,6 +35,10 @@ from tasks.store import book_dir
 def version_id(*parts: str) -> str:
     """Return the short name of what a policy is, from the hashes of its weights, scaler and configs."""
     return sha256_text(canonical_json(parts))[:VERSION_DIGITS]
+
+
+class AliasMoved(ArtifactError):
+    """An alias, or what awaits approval for it, is not what a decision was made on."""
 
 
 class Registry:
@@ -40,16 +54,27 @@ class Registry:
         """Return the whole registry; an empty one where none was written yet.
 
         Raises:
-            ArtifactError: The file was edited into something else.
+            ArtifactError: The file was edited into something else, or is of a format that is not known here.
         """
         try:
-            return RegistryState.model_validate_json(self.path.read_text(encoding="utf-8"))
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            self._refuse_foreign(content)
+            return RegistryState.model_validate(content)
         except FileNotFoundError:
             return RegistryState()
-        except (ValidationError, UnicodeDecodeError) as error:
+        except ValueError as error:  # pydantic's, json's and unicode's are all of this kind
             why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             what = f"is not a registry any more ({why})."
             raise ArtifactError(what, str(self.path), "Restore it from a copy.") from error
+
+    def _refuse_foreign(self, content: object) -> None:
+        made = content.get("format") if isinstance(content, dict) else None
+        if isinstance(made, int) and made not in READABLE:
+            reads = " and ".join(map(str, READABLE))
+            what = (
+                f"was written by another version of carryflow: it has format {made}, this one reads {reads}."
+            )
+            raise ArtifactError(what, str(self.path), "Use that version, or a newer one.")
 
     def versions(self) -> list[VersionRecord]:
         """List what is registered, newest first."""
@@ -66,7 +91,7 @@ class Registry:
     def current(self, alias: str) -> VersionRecord | None:
         """Return what an alias points at, or None."""
         state = self.state()
-        version = state.aliases[_alias(alias)]
+        version = state.aliases[parse_alias(alias)]
         return state.versions[version] if version else None
 
     def resolve(self, text: str) -> VersionRecord:
@@ -93,6 +118,7 @@ class Registry:
         *,
         reason: str,
         expect: str | EllipsisType | None = ...,
+        approving: Awaiting | None = None,
         user: str | None = None,
         run: str = "",
     ) -> Move | None:
@@ -103,6 +129,7 @@ class Registry:
             version: What `resolve` understands, or None to retire the alias.
             reason: Why, in words.
             expect: The version the alias was seen at, if the decision rests on that; left out, it does not.
+            approving: What awaited approval when it was looked at, if this is the approval.
             user: Who moves it; by default, who runs this process.
             run: The flow run that moves it.
 
@@ -111,18 +138,18 @@ class Registry:
 
         Raises:
             ConfigError: There is no such alias, or no reason was given.
-            ArtifactError: There is no such version, or the alias is not where `expect` says.
+            ArtifactError: There is no such version.
+            AliasMoved: The alias is not where `expect` says, or another version awaits approval by now.
         """
-        name, why = _alias(alias), _reason(reason)
+        name, why = parse_alias(alias), _reason(reason)
         with self._change(f"move {name}") as (state, write):
             before = state.aliases[name]
             after = None if version is None else self._resolve(state, version).version
-            if not isinstance(expect, EllipsisType) and before != expect:
-                raise ArtifactError(
-                    f"was moved meanwhile: it points at {before or 'no version'}, not {expect or 'none'}.",
-                    f"{name} of book {self.book}",
-                    "Look at it again and decide anew.",
-                )
+            if not isinstance(expect, EllipsisType):
+                self._refuse_moved(name, before, expect)
+            if approving is not None and state.awaiting.get(name) != approving:
+                what = f"does not await the approval of {approving.version} any more."
+                raise AliasMoved(what, f"{name} of book {self.book}", "Look at it again and decide anew.")
             if before == after:
                 return None
             kind: MoveKind = "promote" if after else "retire"
@@ -137,7 +164,7 @@ class Registry:
             ConfigError: There is no such alias, or no reason was given.
             ArtifactError: It had no version before.
         """
-        name, why = _alias(alias), _reason(reason)
+        name, why = parse_alias(alias), _reason(reason)
         with self._change(f"roll back {name}") as (state, write):
             before, after = state.aliases[name], state.previous(name)
             if after is None:
@@ -152,7 +179,7 @@ class Registry:
 
     def _resolve(self, state: RegistryState, text: str) -> VersionRecord:
         if text in ALIASES:
-            if (version := state.aliases[_alias(text)]) is not None:
+            if (version := state.aliases[parse_alias(text)]) is not None:
                 return state.versions[version]
             raise ArtifactError(f"points at no version. {_known(state)}", f"{text} of book {self.book}")
         fitting = [version for version in state.versions if text and version.startswith(text)]
@@ -160,6 +187,91 @@ class Registry:
             return state.versions[fitting[0]]
         trouble = f"{text!r} could be {', '.join(fitting)}." if fitting else f"there is no version {text!r}."
         raise ArtifactError(f"{trouble} {_known(state)}", f"book {self.book}")
+
+    def wait(
+        self,
+        alias: str,
+        version: str,
+        *,
+        expected: str | None,
+        judgement: str,
+        report: str,
+        reason: str,
+        run: str = "",
+    ) -> Awaiting:
+        """Let a version await a person's approval; another one that awaits the same alias is withdrawn.
+
+        Args:
+            alias: The alias it is to have; it stays where it is.
+            version: What `resolve` understands.
+            expected: Where the alias was seen when the gates were applied.
+            judgement: The artifact with the gates.
+            report: What to read before approving, relative to the artifact root.
+            reason: What the decision said.
+            run: The flow run that asks.
+
+        Raises:
+            AliasMoved: The alias is not at `expected`.
+        """
+        name, why = parse_alias(alias), _reason(reason)
+        with self._change(f"await approval for {name}") as (state, write):
+            now, waiting = state.aliases[name], state.awaiting.get(name)
+            self._refuse_moved(name, now, expected)
+            candidate = self._resolve(state, version).version
+            asked = {"version": candidate, "expected": expected, "judgement": judgement, "report": report}
+            if waiting is not None and waiting.model_dump(include=set(asked)) == asked:
+                return waiting
+            if waiting is not None:
+                state = _withdrawn(state, name, f"replaced by {candidate}: {why}", None, run)
+            line = _stays(name, "await", now, candidate, why, None, run)
+            fresh = Awaiting(**asked, time=line.time, reason=why)
+            state = state.model_copy(update={"awaiting": {**state.awaiting, name: fresh}})
+            write(_moved(state, line))
+        return fresh
+
+    def withdraw(
+        self, alias: str, *, reason: str, only: str | None = None, user: str | None = None, run: str = ""
+    ) -> Move | None:
+        """Let what awaits approval for an alias do so no longer; the alias stays where it is.
+
+        Args:
+            alias: `challenger` or `champion`.
+            reason: Why, in words.
+            only: The version that is meant; another one that awaits is left alone.
+            user: Who withdraws it; by default, who runs this process.
+            run: The flow run that withdraws it.
+
+        Returns:
+            The line of the history, or None where nothing (or not that version) awaits.
+        """
+        name, why = parse_alias(alias), _reason(reason)
+        with self._change(f"withdraw from {name}") as (state, write):
+            waiting = state.awaiting.get(name)
+            if waiting is None or only not in (None, waiting.version):
+                return None
+            after = _withdrawn(state, name, why, user, run)
+            write(after)
+        return after.history[-1]
+
+    def refuse(self, alias: str, version: str, *, reason: str, run: str = "") -> Move:
+        """Write down that a version was to have an alias, and why it has not got it.
+
+        For the loser of two promotions at once, of which the history tells both.
+        """
+        name, why = parse_alias(alias), _reason(reason)
+        with self._change(f"refuse {version}") as (state, write):
+            candidate = self._resolve(state, version).version
+            line = _stays(name, "refuse", state.aliases[name], candidate, why, None, run)
+            write(_moved(state, line))
+        return line
+
+    def _refuse_moved(self, alias: Alias, now: str | None, expected: str | None) -> None:
+        if now != expected:
+            raise AliasMoved(
+                f"was moved meanwhile: it points at {now or 'no version'}, not {expected or 'none'}.",
+                f"{alias} of book {self.book}",
+                "Look at it again and decide anew.",
+            )
 
     @contextmanager
     def _change(self, purpose: str) -> Iterator[tuple[RegistryState, Callable[[RegistryState], None]]]:
@@ -179,16 +291,41 @@ def _move(
     reason: str,
     user: str | None,
     run: str,
+    candidate: str | None = None,
 ) -> Move:
-    who = user or current_user()
     return Move(
-        time=utc_now(), alias=alias, kind=kind, before=before, after=after, reason=reason, user=who, run=run
+        time=utc_now(),
+        alias=alias,
+        kind=kind,
+        before=before,
+        after=after,
+        candidate=candidate,
+        reason=reason,
+        user=user or current_user(),
+        run=run,
     )
 
 
+def _stays(
+    alias: Alias, kind: MoveKind, now: str | None, candidate: str, reason: str, user: str | None, run: str
+) -> Move:
+    return _move(alias, kind, now, now, reason, user, run, candidate)
+
+
 def _moved(state: RegistryState, move: Move) -> RegistryState:
+    """Return the registry after a line of history; a version that got its alias no longer awaits it."""
     aliases = {**state.aliases, move.alias: move.after}
-    return state.model_copy(update={"aliases": aliases, "history": (*state.history, move)})
+    got = move.after if move.kind == "promote" else None
+    awaiting = {a: one for a, one in state.awaiting.items() if a != move.alias or one.version != got}
+    update = {"aliases": aliases, "awaiting": awaiting, "history": (*state.history, move)}
+    return state.model_copy(update=update)
+
+
+def _withdrawn(state: RegistryState, alias: Alias, reason: str, user: str | None, run: str) -> RegistryState:
+    version, now = state.awaiting[alias].version, state.aliases[alias]
+    rest = {name: one for name, one in state.awaiting.items() if name != alias}
+    line = _stays(alias, "withdraw", now, version, reason, user, run)
+    return _moved(state.model_copy(update={"awaiting": rest}), line)
 
 
 def _known(state: RegistryState) -> str:
@@ -199,7 +336,12 @@ def _known(state: RegistryState) -> str:
     return f"There is: {', '.join(there)}."
 
 
-def _alias(text: str) -> Alias:
+def parse_alias(text: str) -> Alias:
+    """Return the alias of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
     for alias in ALIASES:
         if alias == text:
             return alias

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.errors import ArtifactError, ConfigError
-from schemas.registry import VersionRecord, Windows
+from schemas.registry import VersionRecord
+from schemas.version import Windows
 from tasks.registry import Registry, version_id
 
 A, B, C = "aaaaaaaaaaaa", "abbbbbbbbbbb", "cccccccccccc"
