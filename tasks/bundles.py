@@ -147,10 +147,11 @@ class Bundles:
         folder = self.folder(version)
         with hold(self._book / "locks" / "versions.lock", purpose=f"keep {version}"):
             known = self._known(version)
+            needed = {PurePosixPath(report).parent.name for report in referred}
             if known is not None and known.evidence == name and self._holds(known, name):
+                _sweep(folder, keep=needed | {name})
                 return known
             folder.mkdir(parents=True, exist_ok=True)
-            needed = {PurePosixPath(report).parent.name for report in referred}
             _sweep(folder, keep=needed | ({known.evidence} if known else set()))
             if known is None:
                 for part in _MODEL:
