@@ -38,12 +38,19 @@ def print_comparison(found: Comparison) -> None:
         elif not side.gates:
             print(f"The last judgement of {side.version} cannot be read: it was altered or deleted.")
     heading("Backtests of the same hours (return %)")
-    if not found.shared:
+    if found.shared:
+        _print_shared(found)
+    else:
+        print("There are none.")
+    if not any(one.fair for one in found.shared):
         print(
-            f"There are none. `carryflow backtest --data ... --model {a.version} --start "
-            f"{found.fair_from[:16]}`, and the same with {b.version}, makes a fair one."
+            f"For a fair one: `carryflow backtest --data ... --model {a.version} --start "
+            f"{found.fair_from[:16]}`, and the same with {b.version}."
         )
-        return
+
+
+def _print_shared(found: Comparison) -> None:
+    a, b = found.a, found.b
     print_table(
         ["from (UTC)", "to", "preset", a.version, b.version, "greedy", "fair"],
         [[s.start[:16], s.end[:16], s.preset, s.a_pct, s.b_pct, s.greedy_pct, s.fair] for s in found.shared],

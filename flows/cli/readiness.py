@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from flows.cli.terminal import heading, print_table
+from flows.cli.versions import print_awaiting
 from rl.judge.gates import counted
 from schemas.health import HealthLimits, watched
 from schemas.readiness import DataFacts, Readiness, TestFacts
@@ -95,6 +96,7 @@ def _print_book(report: Readiness) -> None:
     heading(f"Book {report.book}: {counted(report.versions, 'version')}")
     for alias, version in report.aliases.items():
         print(f"{alias}: {version or 'none (which means hold)'}")
+    print_awaiting(report.awaiting, report.book)
     if report.last_runs:
         rows = [
             [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flows.cli.terminal import print_table
 from rl.judge.gates import counted
 from schemas.errors import ArtifactError
-from schemas.registry import Move, RegistryState, VersionRecord
+from schemas.promotion import Alias
+from schemas.registry import Awaiting, Move, RegistryState, VersionRecord
 from tasks.bundles import Bundles
 from tasks.registry import Registry
 from tasks.store import Store
@@ -35,12 +36,12 @@ def print_list(state: RegistryState, book: str) -> None:
         print(f"Book {book} holds no version yet: `carryflow run --book {book}` trains one.")
     for alias, version in state.aliases.items():
         print(f"{alias}: {version or 'none (which means hold)'}")
-    print_awaiting(state, book)
+    print_awaiting(state.awaiting, book)
 
 
-def print_awaiting(state: RegistryState, book: str) -> None:
+def print_awaiting(awaiting: Mapping[Alias, Awaiting] | Mapping[str, Awaiting], book: str) -> None:
     """Print what a person has yet to approve, and how."""
-    for alias, one in state.awaiting.items():
+    for alias, one in awaiting.items():
         print(f"AWAITING APPROVAL for {alias} since {_minute(one.time)} UTC: {one.version}, compared with "
               f"{one.expected or 'no version'}; report: {one.report}")  # fmt: skip
         print(f"  carryflow registry promote {one.version} --alias {alias} --book {book} --reason ...")

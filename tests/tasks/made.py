@@ -108,16 +108,18 @@ def judged(root: Path, *verdicts: str, tested: Ref | None = None, report: str = 
 
 def judgement(
     root: Path, found: Sequence[Gate], *, tested: Ref | None = None, report: str = "a report",
-    created: str = "2025-01-10T00:00:00+00:00",
+    created: str = "2025-01-10T00:00:00+00:00", audited: bool = True,
 ) -> Ref:  # fmt: skip
     told = json.dumps([g.model_dump(mode="json") for g in found])
-    inputs = {"backtest": content(root, tested), "audit": "an audit"} if tested is not None else {}
+    inputs = {"backtest": content(root, tested)} if tested is not None else {}
+    inputs |= {"audit": "an audit"} if audited else {}
     files = {"gates.json": told, "report.html": f"<p>{report}</p>", "made": created}
     return publish(root, "judgement", files, inputs=inputs, params={"preset": "moderate"}, created=created)
 
 
 def kept(root: Path, version: str = VERSION, *verdicts: str, book: str = "b", **facts: Any) -> VersionRecord:
     """Register a version as a run does, judged with these verdicts; no alias moves."""
-    model, tested = trained(root, version, **facts), backtested(root, version)
+    model = trained(root, version, **facts)
+    tested = backtested(root, version, data=facts.get("data", "d"))
     verdict = judged(root, *(verdicts or ("pass",)), tested=tested, report=version)
     return register(Registry(root, book), Store(root), model, tested, verdict)

@@ -236,3 +236,13 @@ def test_killed_at_any_moment_the_old_is_whole_or_the_new(
     printed = output(start(kill_at_every_moment + textwrap.dedent(script), artifacts))
     old = f"<p>{VERSION}</p>" if again else "none"
     assert printed == f"True {sorted([old, '<p>new</p>'])}"
+
+
+def test_a_file_of_two_names_counts_once_in_the_report_on_the_disk(bundles: Bundles, artifacts: Path) -> None:
+    from tasks.readiness import _disk
+
+    big = Store(artifacts).path(trained(artifacts)) / "training.json"
+    for name in (big, bundles.local(VERSION, "training.json")):
+        os.truncate(name, 3_000_000)
+    found = _disk(artifacts)
+    assert (found["store"] >= 3.0, found["books"]) == (True, 0.0)
