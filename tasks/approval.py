@@ -1,7 +1,6 @@
 """What a person does to an alias: promote or approve, roll back, retire; each with a reason.
 
-A person may promote what the gates refused, and is told so. An alias never comes to point at a version that
-cannot be loaded.
+A person may promote what the gates refused, and is told so; not a version whose checkpoint is gone or damaged.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def promote_by_hand(store: Store, book: str, alias: str, version: str, *, reason
 
     Raises:
         ConfigError: There is no such alias, or no reason was given.
-        ArtifactError: There is no such version, it cannot be loaded, or what is to be approved changed.
+        ArtifactError: There is no such version, its checkpoint is damaged, or what is to be approved changed.
     """
     registry = Registry(store.root, book)
     name, record, state = parse_alias(alias), registry.resolve(version), registry.state()
@@ -46,7 +45,8 @@ def promote_by_hand(store: Store, book: str, alias: str, version: str, *, reason
         raise ArtifactError(
             f"cannot be approved, because {'; '.join(changed)}.",
             f"{record.version} for {alias} of book {book}",
-            f"Run the pipeline again to judge it anew, or `carryflow registry withdraw {alias}` first.",
+            f"Run the pipeline again to judge it anew, or type `carryflow registry withdraw {alias} --book "
+            f"{book}` and promote it by hand.",
         )
     return registry.move(alias, record.version, reason=reason, expect=awaiting.expected, approving=awaiting)
 
@@ -56,7 +56,7 @@ def rollback_by_hand(store: Store, book: str, alias: str, *, reason: str) -> Mov
 
     Raises:
         ConfigError: There is no such alias, or no reason was given.
-        ArtifactError: It had no version before, or that cannot be loaded any more.
+        ArtifactError: It had no version before, or the checkpoint of that is gone or damaged.
     """
     registry = Registry(store.root, book)
     state = registry.state()

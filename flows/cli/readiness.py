@@ -10,6 +10,7 @@ from rl.judge.gates import counted
 from schemas.health import HealthLimits, watched
 from schemas.readiness import DataFacts, Readiness, TestFacts
 from tasks.progress import duration
+from tasks.store import resolve_root
 
 _REQUIRED = (
     "entry_time", "symbol", "long_exchange", "short_exchange", "entry_long_price", "entry_short_price",
@@ -96,7 +97,7 @@ def _print_book(report: Readiness) -> None:
     heading(f"Book {report.book}: {counted(report.versions, 'version')}")
     for alias, version in report.aliases.items():
         print(f"{alias}: {version or 'none (which means hold)'}")
-    print_awaiting(report.awaiting, report.book)
+    print_awaiting(report.awaiting, report.book, resolve_root())
     if report.last_runs:
         rows = [
             [

@@ -42,7 +42,8 @@ def list_(
     from flows.cli.versions import print_list
     from tasks.registry import Registry
 
-    registry = Registry(_store(artifacts).root, book)
+    root = _store(artifacts).root
+    registry = Registry(root, book)
     state = registry.state()
     if as_json:
         found = {
@@ -52,7 +53,7 @@ def list_(
         }
         print(json.dumps(found, indent=2))
     else:
-        print_list(state, book)
+        print_list(state, book, root)
 
 
 @app.command("show")

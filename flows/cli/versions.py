@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from flows.cli.summary import shown_path
 from flows.cli.terminal import print_table
 from rl.judge.gates import counted
 from schemas.errors import ArtifactError
@@ -17,7 +19,7 @@ from tasks.store import Store
 from tasks.verdicts import last_judgement
 
 
-def print_list(state: RegistryState, book: str) -> None:
+def print_list(state: RegistryState, book: str, root: Path) -> None:
     """Print the versions, newest first, then where each alias points and what awaits approval."""
     rows = [
         [
@@ -36,14 +38,17 @@ def print_list(state: RegistryState, book: str) -> None:
         print(f"Book {book} holds no version yet: `carryflow run --book {book}` trains one.")
     for alias, version in state.aliases.items():
         print(f"{alias}: {version or 'none (which means hold)'}")
-    print_awaiting(state.awaiting, book)
+    print_awaiting(state.awaiting, book, root)
 
 
-def print_awaiting(awaiting: Mapping[Alias, Awaiting] | Mapping[str, Awaiting], book: str) -> None:
+def print_awaiting(
+    awaiting: Mapping[Alias, Awaiting] | Mapping[str, Awaiting], book: str, root: Path
+) -> None:
     """Print what a person has yet to approve, and how."""
     for alias, one in awaiting.items():
         print(f"AWAITING APPROVAL for {alias} since {_minute(one.time)} UTC: {one.version}, compared with "
-              f"{one.expected or 'no version'}; report: {one.report}")  # fmt: skip
+              f"{one.expected or 'no version'}")  # fmt: skip
+        print(f"  report: {shown_path(root / one.report)}")
         print(f"  carryflow registry promote {one.version} --alias {alias} --book {book} --reason ...")
 
 

@@ -53,12 +53,14 @@ def test_the_list_shows_every_alias_of_a_version(carryflow, registry: Registry) 
     assert "champion" not in other
 
 
-def test_the_list_shows_what_awaits_approval_and_how_to_give_it(carryflow, waiting: Registry) -> None:
+def test_the_list_shows_what_awaits_approval_and_how_to_give_it(
+    carryflow, waiting: Registry, artifacts: Path
+) -> None:
     answer = carryflow("registry", "list", "--book", "b")
     [line] = [line for line in answer.out.splitlines() if line.startswith(B)]
     assert "awaits champion" in line
     said = " ".join(answer.out.split())
-    assert f"{B}, compared with {A}; report: books/b/versions/{B}/judgement-" in said
+    assert f"{B}, compared with {A} report: {artifacts}/books/b/versions/{B}/judgement-" in said
     assert f"carryflow registry promote {B} --alias champion --book b --reason" in said
     told = json.loads(carryflow("registry", "list", "--book", "b", "--json").out)
     assert (told["aliases"]["champion"], told["awaiting"]["champion"]["version"]) == (A, B)
@@ -188,7 +190,7 @@ def test_an_approval_is_refused_in_one_sentence_that_says_what_changed(carryflow
         f"Error: {B} for champion of book b: cannot be approved, because it was compared with {A}, and the "
         "alias points at no version now."
     )
-    assert "carryflow registry withdraw champion" in line
+    assert "carryflow registry withdraw champion --book b" in line
     assert waiting.aliases()["champion"] is None
 
 

@@ -101,5 +101,5 @@ def test_the_report_tells_what_awaits_approval(carryflow, artifacts: Path, tmp_p
     )
     said = " ".join(carryflow("status", "--book", "b").out.split())
     assert "AWAITING APPROVAL for champion since" in said
-    assert f"{VERSION}, compared with no version; report: books/b/report.html" in said
+    assert f"{VERSION}, compared with no version report: {artifacts}/books/b/report.html" in said
     assert f'"version": "{VERSION}"' in carryflow("status", "--book", "b", "--json").out
