@@ -1,6 +1,6 @@
 """What a person does to an alias: promote or approve, roll back, retire; each with a reason.
 
-A person may promote what the gates refused, and is told so; not a version whose checkpoint is gone or damaged.
+A person may promote what the gates refused, and is told so; not a version whose checkpoint is damaged.
 """
 
 from __future__ import annotations

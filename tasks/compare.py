@@ -121,6 +121,9 @@ def _warnings(a: Side, b: Side, fair_from: str) -> Iterator[str]:
         yield "They were trained by different code."
     if a.judged_preset != b.judged_preset and a.judged_preset and b.judged_preset:
         yield f"They were judged under different risk profiles: {a.judged_preset} and {b.judged_preset}."
+    both = [name for name in a.gates if name in b.gates]
+    if odd := [name for name in both if a.gates[name].threshold != b.gates[name].threshold]:
+        yield f"They were judged against different thresholds: {', '.join(odd)}."
 
 
 def _shared(

@@ -108,13 +108,13 @@ def judged(root: Path, *verdicts: str, tested: Ref | None = None, report: str = 
 
 def judgement(
     root: Path, found: Sequence[Gate], *, tested: Ref | None = None, report: str = "a report",
-    created: str = "2025-01-10T00:00:00+00:00", audited: bool = True,
+    created: str = "2025-01-10T00:00:00+00:00", audited: bool = True, preset: str = "moderate",
 ) -> Ref:  # fmt: skip
     told = json.dumps([g.model_dump(mode="json") for g in found])
     inputs = {"backtest": content(root, tested)} if tested is not None else {}
     inputs |= {"audit": "an audit"} if audited else {}
     files = {"gates.json": told, "report.html": f"<p>{report}</p>", "made": created}
-    return publish(root, "judgement", files, inputs=inputs, params={"preset": "moderate"}, created=created)
+    return publish(root, "judgement", files, inputs=inputs, params={"preset": preset}, created=created)
 
 
 def kept(root: Path, version: str = VERSION, *verdicts: str, book: str = "b", **facts: Any) -> VersionRecord:

@@ -15,7 +15,7 @@ from tasks.bundles import Bundles
 from tasks.compare import compare
 from tasks.registry import Registry
 from tasks.store import Store
-from tests.tasks.made import OTHER, VERSION, backtested, kept
+from tests.tasks.made import OTHER, VERSION, backtested, gate, judgement, kept
 
 LATER = Windows(
     train=("2025-01-01T00:00Z", "2025-01-08T06:00Z"),
@@ -110,6 +110,18 @@ def test_backtests_of_equal_hours_and_data_are_paired_and_others_are_not(artifac
         ("2025-01-08", "moderate", 1.2, 1.2, False),  # their own tests, before the later validation ended
         ("2025-01-11", "moderate", 2.0, -1.0, True),
     ]
+
+
+def test_gates_of_other_thresholds_and_profiles_are_warned_of(artifacts: Path) -> None:
+    kept(artifacts, VERSION)
+    kept(artifacts, OTHER)
+    stricter = [gate("gate 0").model_copy(update={"threshold": 0.5})]
+    tested = backtested(artifacts, OTHER)
+    judgement(artifacts, stricter, tested=tested, created="2025-02-01T00:00:00+00:00", preset="aggressive")
+    assert side_by_side(artifacts).warnings == (
+        "They were judged under different risk profiles: moderate and aggressive.",
+        "They were judged against different thresholds: gate 0.",
+    )
 
 
 def test_a_backtest_that_was_altered_is_not_compared(artifacts: Path) -> None:
