@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.registry import Registry
+from tests.tasks.made import VERSION, kept
+
 
 @pytest.fixture
 def public(sample: Path) -> Iterator[Path]:
@@ -86,9 +89,6 @@ def test_data_that_cannot_be_trained_on_is_a_report_that_says_not_ready(
 
 
 def test_the_report_tells_what_awaits_approval(carryflow, artifacts: Path, tmp_path, monkeypatch) -> None:
-    from tasks.registry import Registry
-    from tests.tasks.made import VERSION, kept
-
     monkeypatch.chdir(tmp_path)  # no data: the report is short
     kept(artifacts, VERSION)
     Registry(artifacts, "b").wait(
@@ -101,5 +101,5 @@ def test_the_report_tells_what_awaits_approval(carryflow, artifacts: Path, tmp_p
     )
     said = " ".join(carryflow("status", "--book", "b").out.split())
     assert "AWAITING APPROVAL for champion since" in said
-    assert f"{VERSION}, compared with no version report: {artifacts}/books/b/report.html" in said
+    assert f"{VERSION}, compared with no version report: artifacts/books/b/report.html" in said
     assert f'"version": "{VERSION}"' in carryflow("status", "--book", "b", "--json").out

@@ -14,6 +14,7 @@ from schemas.checkpoint import BEST_MODEL
 from schemas.errors import ArtifactError
 from tasks.bundles import BundleDamaged, BundleMissing, Bundles
 from tasks.models import find_model
+from tasks.readiness import _disk
 from tasks.registry import Registry
 from tasks.store import Store
 from tests.tasks.made import VERSION, backtested, content, judged, kept, prepared, trained
@@ -239,8 +240,6 @@ def test_killed_at_any_moment_the_old_is_whole_or_the_new(
 
 
 def test_a_file_of_two_names_counts_once_in_the_report_on_the_disk(bundles: Bundles, artifacts: Path) -> None:
-    from tasks.readiness import _disk
-
     big = Store(artifacts).path(trained(artifacts)) / "training.json"
     for name in (big, bundles.local(VERSION, "training.json")):
         os.truncate(name, 3_000_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,6 @@ def test_each_alias_is_decided_by_its_own_gates(artifacts: Path) -> None:
 
 
 def test_a_registered_version_outlives_the_store(artifacts: Path) -> None:
-    import shutil
-
     decide_on(artifacts, VERSION, "pass")
     shutil.rmtree(artifacts / "store")
     found = find_model(Store(artifacts), "champion", "b")
