@@ -27,8 +27,9 @@ from schemas.registry import (
     VersionRecord,
 )
 from schemas.version import VERSION_DIGITS
-from tasks.files import canonical_json, current_user, sha256_text, utc_now, write_atomic
+from tasks.files import canonical_json, sha256_text, write_atomic
 from tasks.locks import hold
+from tasks.moves import move_of, moved, stays, withdrawn
 from tasks.store import book_dir
 
 
@@ -153,8 +154,8 @@ class Registry:
             if before == after:
                 return None
             kind: MoveKind = "promote" if after else "retire"
-            move = _move(name, kind, before, after, why, user, run)
-            write(_moved(state, move))
+            move = move_of(name, kind, before, after, why, user, run)
+            write(moved(state, move))
         return move
 
     def rollback(self, alias: str, *, reason: str, user: str | None = None, run: str = "") -> Move:
@@ -173,8 +174,8 @@ class Registry:
                     f"{name} of book {self.book}",
                     "Promote another version instead.",
                 )
-            move = _move(name, "rollback", before, after, why, user, run)
-            write(_moved(state, move))
+            move = move_of(name, "rollback", before, after, why, user, run)
+            write(moved(state, move))
         return move
 
     def _resolve(self, state: RegistryState, text: str) -> VersionRecord:
@@ -222,11 +223,11 @@ class Registry:
             if waiting is not None and waiting.model_dump(include=set(asked)) == asked:
                 return waiting
             if waiting is not None:
-                state = _withdrawn(state, name, f"replaced by {candidate}: {why}", None, run)
-            line = _stays(name, "await", now, candidate, why, None, run)
+                state = withdrawn(state, name, f"replaced by {candidate}: {why}", None, run)
+            line = stays(name, "await", now, candidate, why, None, run)
             fresh = Awaiting(**asked, time=line.time, reason=why)
             state = state.model_copy(update={"awaiting": {**state.awaiting, name: fresh}})
-            write(_moved(state, line))
+            write(moved(state, line))
         return fresh
 
     def withdraw(
@@ -249,7 +250,7 @@ class Registry:
             waiting = state.awaiting.get(name)
             if waiting is None or only not in (None, waiting.version):
                 return None
-            after = _withdrawn(state, name, why, user, run)
+            after = withdrawn(state, name, why, user, run)
             write(after)
         return after.history[-1]
 
@@ -261,8 +262,8 @@ class Registry:
         name, why = parse_alias(alias), _reason(reason)
         with self._change(f"refuse {version}") as (state, write):
             candidate = self._resolve(state, version).version
-            line = _stays(name, "refuse", state.aliases[name], candidate, why, None, run)
-            write(_moved(state, line))
+            line = stays(name, "refuse", state.aliases[name], candidate, why, None, run)
+            write(moved(state, line))
         return line
 
     def _refuse_moved(self, alias: Alias, now: str | None, expected: str | None) -> None:
@@ -281,51 +282,6 @@ class Registry:
     def _write(self, state: RegistryState) -> None:
         checked = RegistryState.model_validate(state.model_dump())
         write_atomic(self.path, json.dumps(checked.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
-
-
-def _move(
-    alias: Alias,
-    kind: MoveKind,
-    before: str | None,
-    after: str | None,
-    reason: str,
-    user: str | None,
-    run: str,
-    candidate: str | None = None,
-) -> Move:
-    return Move(
-        time=utc_now(),
-        alias=alias,
-        kind=kind,
-        before=before,
-        after=after,
-        candidate=candidate,
-        reason=reason,
-        user=user or current_user(),
-        run=run,
-    )
-
-
-def _stays(
-    alias: Alias, kind: MoveKind, now: str | None, candidate: str, reason: str, user: str | None, run: str
-) -> Move:
-    return _move(alias, kind, now, now, reason, user, run, candidate)
-
-
-def _moved(state: RegistryState, move: Move) -> RegistryState:
-    """Return the registry after a line of history; a version that got its alias no longer awaits it."""
-    aliases = {**state.aliases, move.alias: move.after}
-    got = move.after if move.kind == "promote" else None
-    awaiting = {a: one for a, one in state.awaiting.items() if a != move.alias or one.version != got}
-    update = {"aliases": aliases, "awaiting": awaiting, "history": (*state.history, move)}
-    return state.model_copy(update=update)
-
-
-def _withdrawn(state: RegistryState, alias: Alias, reason: str, user: str | None, run: str) -> RegistryState:
-    version, now = state.awaiting[alias].version, state.aliases[alias]
-    rest = {name: one for name, one in state.awaiting.items() if name != alias}
-    line = _stays(alias, "withdraw", now, version, reason, user, run)
-    return _moved(state.model_copy(update={"awaiting": rest}), line)
 
 
 def _known(state: RegistryState) -> str:
