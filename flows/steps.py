@@ -9,7 +9,7 @@ from tasks.certify import certify
 from tasks.features import features
 from tasks.ingest import ingest
 from tasks.judgement import judge
-from tasks.promotion import promote
+from tasks.promotion import promote_challenger
 from tasks.step import as_task, uncached_task
 from tasks.training import train
 
@@ -20,4 +20,4 @@ BACKTEST = as_task(backtest, name="backtest", show=show.backtest)
 AUDIT = as_task(audit, name="audit", show=show.audit)
 CERTIFY = as_task(certify, name="certify", show=show.certificate)
 JUDGE = as_task(judge, name="judge", show=show.judgement)
-PROMOTE = uncached_task(promote, name="promote")
+PROMOTE = uncached_task(promote_challenger, name="promote")

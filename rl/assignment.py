@@ -12,9 +12,9 @@ from rl.checkpoint import Checkpoint
 from rl.market.arrays import MarketArrays
 from rl.market.scaler import Scaler
 from rl.market.splits import Splits
-from schemas.registry import Windows
 from schemas.trading import PRESETS, MarketRules, PresetName, TradingConfig
 from schemas.training import TrainingConfig
+from schemas.version import Windows
 
 
 @dataclass(frozen=True)

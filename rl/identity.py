@@ -7,7 +7,7 @@ import json
 from typing import Any, Final
 
 from rl.checkpoint import Checkpoint
-from schemas.registry import VERSION_DIGITS
+from schemas.version import VERSION_DIGITS
 
 TRIAL_DIGITS: Final = 16
 

@@ -7,9 +7,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.health import HealthReport
-from schemas.registry import Windows
 from schemas.trading import MarketRules, PresetName
 from schemas.training import TrainingConfig
+from schemas.version import Windows
 
 CHECKPOINT_FORMAT: Final = 1
 BEST_MODEL: Final = "best_model.safetensors"

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.registry import Awaiting
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +77,7 @@ class Readiness(_Model):
     inference: TestFacts | None
     pace: Pace | None
     aliases: dict[str, str | None]
+    awaiting: dict[str, Awaiting] = Field({}, description="What a person has yet to approve, by alias.")
     versions: int
     last_runs: tuple[dict[str, Any], ...] = Field(description="The newest lines of the ledger.")
     disk: dict[str, float] = Field(description="Megabytes by part of the artifacts, and free.")

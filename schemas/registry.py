@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
-from typing import Final, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from schemas.manifest import Ref
 from schemas.promotion import Alias
+from schemas.version import VERSION_DIGITS, Windows
 
 ALIASES: Final[tuple[Alias, ...]] = get_args(Alias)
-VERSION_DIGITS: Final = 12
-MoveKind = Literal["promote", "rollback", "retire"]
-Window = tuple[str, str]
-
-
-class Windows(BaseModel):
-    """What a version was trained, chosen and tested on: [start, end) in UTC, ISO 8601."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    train: Window
-    validation: Window
-    test: Window
-
-    @field_validator("*")
-    @classmethod
-    def _in_utc(cls, window: Window) -> Window:
-        start, end = (_instant(text) for text in window)
-        if not start < end:
-            raise ValueError(f"{window[0]} is not before {window[1]}")
-        return start.isoformat(), end.isoformat()
-
-    def seen_in_training(self, start: str, end: str) -> list[str]:
-        """List which of train and validation the hours [start, end) overlap; any makes them in-sample."""
-        first, last = _instant(start), _instant(end)
-        known = {"train": self.train, "validation": self.validation}
-        return [name for name, (a, b) in known.items() if first < _instant(b) and _instant(a) < last]
+FORMAT: Final = 2
+READABLE: Final = (1, 2)  # 1 knew no approval: neither `awaiting` nor a candidate in its history
+MoveKind = Literal["promote", "rollback", "retire", "await", "withdraw", "refuse"]
+_NO_MOVE: Final = ("await", "withdraw", "refuse")
 
 
 class VersionRecord(BaseModel):
@@ -76,8 +53,25 @@ class VersionRecord(BaseModel):
         return Ref.parse(self.artifact)
 
 
+class Awaiting(BaseModel):
+    """A version whose gates hold for an alias and that a person has yet to approve."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    expected: str | None = Field(description="The version the alias pointed at when the gates were applied.")
+    judgement: str = Field(description="The judgement artifact with the gates, step/key.")
+    report: str = Field(description="The report to read before approving, relative to the artifact root.")
+    time: str
+    reason: str = Field(description="What the decision said.")
+
+
 class Move(BaseModel):
-    """One move of an alias; None is no version, which means hold."""
+    """One line of the history: an alias moved, or a version asked for one; None is no version, which is hold.
+
+    `await` (a version awaits approval), `withdraw` (it no longer does) and `refuse` (the alias was moved
+    between the judgement and the promotion) leave the alias where it is and name the version as candidate.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -86,9 +80,25 @@ class Move(BaseModel):
     kind: MoveKind
     before: str | None = Field(description="The version it pointed at.")
     after: str | None = Field(description="The version it points at from then on.")
+    candidate: str | None = Field(None, description="The version that awaits, or was refused or withdrawn.")
     reason: str
     user: str
     run: str = Field(description="The flow run that moved it; empty where a person did.")
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if self.moved == (self.candidate is not None) or (not self.moved and self.before != self.after):
+            raise ValueError(f"{self.kind} does not go with {self.before} -> {self.after}, {self.candidate}")
+        return self
+
+    @property
+    def moved(self) -> bool:
+        """Whether the alias was moved."""
+        return self.kind not in _NO_MOVE
+
+    def concerns(self, version: str) -> bool:
+        """Whether a version takes part."""
+        return version in (self.before, self.after, self.candidate)
 
 
 class RegistryState(BaseModel):
@@ -96,23 +106,52 @@ class RegistryState(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[2] = FORMAT
     versions: dict[str, VersionRecord] = {}
     aliases: dict[Alias, str | None] = Field(default_factory=lambda: dict.fromkeys(ALIASES))
+    awaiting: dict[Alias, Awaiting] = Field({}, description="What a person has yet to approve, by alias.")
     history: tuple[Move, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_an_older_format(cls, content: Any) -> Any:
+        """Format 1 lacks what has a default here, so only its number has to change."""
+        if isinstance(content, dict) and content.get("format") == 1:
+            return {**content, "format": FORMAT}
+        return content
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         pointing: dict[Alias, str | None] = dict.fromkeys(ALIASES)
+        waiting: dict[Alias, str] = {}
         for move in self.history:
             if move.before != pointing[move.alias]:
                 raise ValueError(f"the history of {move.alias} has a gap at {move.time}")
             pointing[move.alias] = move.after
+            if move.kind == "await" and move.candidate and move.alias not in waiting:
+                waiting[move.alias] = move.candidate
+            elif move.kind == "await" or (
+                move.kind == "withdraw" and waiting.pop(move.alias, None) != move.candidate
+            ):
+                raise ValueError(f"the history of what awaits {move.alias} has a gap at {move.time}")
+            elif move.kind == "promote" and waiting.get(move.alias) == move.after:
+                del waiting[move.alias]
         if pointing != self.aliases:
             raise ValueError("the aliases are not where the history leaves them")
-        if unknown := {version for version in pointing.values() if version} - set(self.versions):
-            raise ValueError(f"an alias points at {unknown.pop()}, which is not registered")
+        if waiting != {alias: one.version for alias, one in self.awaiting.items()}:
+            raise ValueError("what awaits approval is not what the history says")
+        known = {version for version in pointing.values() if version} | set(waiting.values())
+        if unknown := known - set(self.versions):
+            raise ValueError(f"an alias points at, or awaits, {unknown.pop()}, which is not registered")
         return self
+
+    def aliases_of(self, version: str) -> list[Alias]:
+        """Return every alias that points at a version."""
+        return [alias for alias in ALIASES if self.aliases[alias] == version]
+
+    def awaited_by(self, version: str) -> list[Alias]:
+        """Return every alias a version awaits approval for."""
+        return [alias for alias, one in self.awaiting.items() if one.version == version]
 
     def previous(self, alias: Alias) -> str | None:
         """Return the version an alias had before its present one, or None.
@@ -120,17 +159,10 @@ class RegistryState(BaseModel):
         A version that was rolled back is forgotten, so that rolling back twice goes back two, not to and fro.
         """
         had: list[str | None] = []
-        for move in (move for move in self.history if move.alias == alias):
+        for move in (move for move in self.history if move.alias == alias and move.moved):
             if move.kind == "rollback":
                 while had and had[-1] != move.after:
                     had.pop()
             else:
                 had.append(move.after)
         return next((version for version in reversed(had[:-1]) if version is not None), None)
-
-
-def _instant(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text} has no time zone")
-    return moment.astimezone(UTC)

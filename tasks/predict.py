@@ -100,7 +100,7 @@ def _who_decides(store: Store, model: str, book: str) -> tuple[Path | None, str 
         registry = Registry(store.root, book)
         if model not in ALIASES or not registry.versions() or registry.current(model) is not None:
             raise
-        moves = registry.history(model)
+        moves = [move for move in registry.history(model) if move.moved]
     since = ": no version was promoted yet"
     if moves:
         since = f" since {moves[-1].time[:16].replace('T', ' ')} UTC ({moves[-1].reason.rstrip('.')})"

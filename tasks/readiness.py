@@ -71,6 +71,7 @@ def measure(data: Path | None, history: Path | None, *, book: str, recipe: Recip
     disk = _disk(root)
     if disk["free"] < LITTLE_DISK_MB:
         found.reasons.append(f"Only {disk['free']:,.0f} MB are free on the disk of {root}.")
+    state = registry.state()
     facts = {"data": None, "parameters": None, "training": None, "inference": None, "pace": None}
     return Readiness(
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -79,8 +80,9 @@ def measure(data: Path | None, history: Path | None, *, book: str, recipe: Recip
         book=book,
         observation=OBSERVATION_SIZE,
         actions=N_ACTIONS,
-        aliases={str(alias): version for alias, version in registry.aliases().items()},
-        versions=len(registry.versions()),
+        aliases={str(alias): version for alias, version in state.aliases.items()},
+        awaiting={str(alias): one for alias, one in state.awaiting.items()},
+        versions=len(state.versions),
         last_runs=tuple(ledger.read()[-LAST_RUNS:][::-1]),
         disk=disk,
         environment=_environment(),
@@ -186,11 +188,17 @@ def _require_writable(root: Path) -> None:
 
 
 def _disk(root: Path) -> dict[str, float]:
-    """Return megabytes by part of the artifacts, and what is free."""
-    used = {}
+    """Return megabytes by part of the artifacts, and what is free; a file of two names counts once."""
+    used: dict[str, float] = {}
+    counted: set[tuple[int, int]] = set()
     for part in _PARTS:
-        files = (p for p in (root / part).rglob("*") if p.is_file() and not p.is_symlink())
-        used[part] = round(sum(p.stat().st_size for p in files) / 1e6, 1)
+        used[part] = 0.0
+        for path in (root / part).rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                found = path.stat()
+                used[part] += 0 if (found.st_dev, found.st_ino) in counted else found.st_size / 1e6
+                counted.add((found.st_dev, found.st_ino))
+    used = {part: round(size, 1) for part, size in used.items()}
     there = next(p for p in (root, *root.parents) if p.exists())
     return used | {"free": round(shutil.disk_usage(there).free / 1e6, 1)}
 

@@ -1,7 +1,8 @@
 """Which policies a book knows, and which of them its aliases point at.
 
-Everything is one file, `books/<book>/registry.json`: versions, aliases and the history of every move. It is
-replaced in one step under a lock, so whatever kills a process, aliases and history agree.
+Everything is one file, `books/<book>/registry.json`: versions, aliases, what awaits approval, and the
+history of every move. It is replaced in one step under a lock, so whatever kills a process, aliases and
+history agree.
 """
 
 from __future__ import annotations
@@ -16,15 +17,29 @@ from pydantic import ValidationError
 
 from schemas.errors import ArtifactError, ConfigError
 from schemas.promotion import Alias
-from schemas.registry import ALIASES, VERSION_DIGITS, Move, MoveKind, RegistryState, VersionRecord
-from tasks.files import canonical_json, current_user, sha256_text, utc_now, write_atomic
+from schemas.registry import (
+    ALIASES,
+    READABLE,
+    Awaiting,
+    Move,
+    MoveKind,
+    RegistryState,
+    VersionRecord,
+)
+from schemas.version import VERSION_DIGITS
+from tasks.files import canonical_json, sha256_text, write_atomic
 from tasks.locks import hold
+from tasks.moves import move_of, moved, stays, withdrawn
 from tasks.store import book_dir
 
 
 def version_id(*parts: str) -> str:
     """Return the short name of what a policy is, from the hashes of its weights, scaler and configs."""
     return sha256_text(canonical_json(parts))[:VERSION_DIGITS]
+
+
+class AliasMoved(ArtifactError):
+    """An alias, or what awaits approval for it, is not what a decision was made on."""
 
 
 class Registry:
@@ -40,16 +55,27 @@ class Registry:
         """Return the whole registry; an empty one where none was written yet.
 
         Raises:
-            ArtifactError: The file was edited into something else.
+            ArtifactError: The file was edited into something else, or is of a format that is not known here.
         """
         try:
-            return RegistryState.model_validate_json(self.path.read_text(encoding="utf-8"))
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            self._refuse_foreign(content)
+            return RegistryState.model_validate(content)
         except FileNotFoundError:
             return RegistryState()
-        except (ValidationError, UnicodeDecodeError) as error:
+        except ValueError as error:  # pydantic's, json's and unicode's are all of this kind
             why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             what = f"is not a registry any more ({why})."
             raise ArtifactError(what, str(self.path), "Restore it from a copy.") from error
+
+    def _refuse_foreign(self, content: object) -> None:
+        made = content.get("format") if isinstance(content, dict) else None
+        if isinstance(made, int) and made not in READABLE:
+            reads = " and ".join(map(str, READABLE))
+            what = (
+                f"was written by another version of carryflow: it has format {made}, this one reads {reads}."
+            )
+            raise ArtifactError(what, str(self.path), "Use that version, or a newer one.")
 
     def versions(self) -> list[VersionRecord]:
         """List what is registered, newest first."""
@@ -66,7 +92,7 @@ class Registry:
     def current(self, alias: str) -> VersionRecord | None:
         """Return what an alias points at, or None."""
         state = self.state()
-        version = state.aliases[_alias(alias)]
+        version = state.aliases[parse_alias(alias)]
         return state.versions[version] if version else None
 
     def resolve(self, text: str) -> VersionRecord:
@@ -93,6 +119,7 @@ class Registry:
         *,
         reason: str,
         expect: str | EllipsisType | None = ...,
+        approving: Awaiting | None = None,
         user: str | None = None,
         run: str = "",
     ) -> Move | None:
@@ -103,6 +130,7 @@ class Registry:
             version: What `resolve` understands, or None to retire the alias.
             reason: Why, in words.
             expect: The version the alias was seen at, if the decision rests on that; left out, it does not.
+            approving: What awaited approval when it was looked at, if this is the approval.
             user: Who moves it; by default, who runs this process.
             run: The flow run that moves it.
 
@@ -111,23 +139,23 @@ class Registry:
 
         Raises:
             ConfigError: There is no such alias, or no reason was given.
-            ArtifactError: There is no such version, or the alias is not where `expect` says.
+            ArtifactError: There is no such version.
+            AliasMoved: The alias is not where `expect` says, or another version awaits approval by now.
         """
-        name, why = _alias(alias), _reason(reason)
+        name, why = parse_alias(alias), _reason(reason)
         with self._change(f"move {name}") as (state, write):
             before = state.aliases[name]
             after = None if version is None else self._resolve(state, version).version
-            if not isinstance(expect, EllipsisType) and before != expect:
-                raise ArtifactError(
-                    f"was moved meanwhile: it points at {before or 'no version'}, not {expect or 'none'}.",
-                    f"{name} of book {self.book}",
-                    "Look at it again and decide anew.",
-                )
+            if not isinstance(expect, EllipsisType):
+                self._refuse_moved(name, before, expect)
+            if approving is not None and state.awaiting.get(name) != approving:
+                what = f"does not await the approval of {approving.version} any more."
+                raise AliasMoved(what, f"{name} of book {self.book}", "Look at it again and decide anew.")
             if before == after:
                 return None
             kind: MoveKind = "promote" if after else "retire"
-            move = _move(name, kind, before, after, why, user, run)
-            write(_moved(state, move))
+            move = move_of(name, kind, before, after, why, user, run)
+            write(moved(state, move))
         return move
 
     def rollback(self, alias: str, *, reason: str, user: str | None = None, run: str = "") -> Move:
@@ -137,7 +165,7 @@ class Registry:
             ConfigError: There is no such alias, or no reason was given.
             ArtifactError: It had no version before.
         """
-        name, why = _alias(alias), _reason(reason)
+        name, why = parse_alias(alias), _reason(reason)
         with self._change(f"roll back {name}") as (state, write):
             before, after = state.aliases[name], state.previous(name)
             if after is None:
@@ -146,13 +174,13 @@ class Registry:
                     f"{name} of book {self.book}",
                     "Promote another version instead.",
                 )
-            move = _move(name, "rollback", before, after, why, user, run)
-            write(_moved(state, move))
+            move = move_of(name, "rollback", before, after, why, user, run)
+            write(moved(state, move))
         return move
 
     def _resolve(self, state: RegistryState, text: str) -> VersionRecord:
         if text in ALIASES:
-            if (version := state.aliases[_alias(text)]) is not None:
+            if (version := state.aliases[parse_alias(text)]) is not None:
                 return state.versions[version]
             raise ArtifactError(f"points at no version. {_known(state)}", f"{text} of book {self.book}")
         fitting = [version for version in state.versions if text and version.startswith(text)]
@@ -160,6 +188,91 @@ class Registry:
             return state.versions[fitting[0]]
         trouble = f"{text!r} could be {', '.join(fitting)}." if fitting else f"there is no version {text!r}."
         raise ArtifactError(f"{trouble} {_known(state)}", f"book {self.book}")
+
+    def wait(
+        self,
+        alias: str,
+        version: str,
+        *,
+        expected: str | None,
+        judgement: str,
+        report: str,
+        reason: str,
+        run: str = "",
+    ) -> Awaiting:
+        """Let a version await a person's approval; another one that awaits the same alias is withdrawn.
+
+        Args:
+            alias: The alias it is to have; it stays where it is.
+            version: What `resolve` understands.
+            expected: Where the alias was seen when the gates were applied.
+            judgement: The artifact with the gates.
+            report: What to read before approving, relative to the artifact root.
+            reason: What the decision said.
+            run: The flow run that asks.
+
+        Raises:
+            AliasMoved: The alias is not at `expected`.
+        """
+        name, why = parse_alias(alias), _reason(reason)
+        with self._change(f"await approval for {name}") as (state, write):
+            now, waiting = state.aliases[name], state.awaiting.get(name)
+            self._refuse_moved(name, now, expected)
+            candidate = self._resolve(state, version).version
+            asked = {"version": candidate, "expected": expected, "judgement": judgement, "report": report}
+            if waiting is not None and waiting.model_dump(include=set(asked)) == asked:
+                return waiting
+            if waiting is not None:
+                state = withdrawn(state, name, f"replaced by {candidate}: {why}", None, run)
+            line = stays(name, "await", now, candidate, why, None, run)
+            fresh = Awaiting(**asked, time=line.time, reason=why)
+            state = state.model_copy(update={"awaiting": {**state.awaiting, name: fresh}})
+            write(moved(state, line))
+        return fresh
+
+    def withdraw(
+        self, alias: str, *, reason: str, only: str | None = None, user: str | None = None, run: str = ""
+    ) -> Move | None:
+        """Let what awaits approval for an alias do so no longer; the alias stays where it is.
+
+        Args:
+            alias: `challenger` or `champion`.
+            reason: Why, in words.
+            only: The version that is meant; another one that awaits is left alone.
+            user: Who withdraws it; by default, who runs this process.
+            run: The flow run that withdraws it.
+
+        Returns:
+            The line of the history, or None where nothing (or not that version) awaits.
+        """
+        name, why = parse_alias(alias), _reason(reason)
+        with self._change(f"withdraw from {name}") as (state, write):
+            waiting = state.awaiting.get(name)
+            if waiting is None or only not in (None, waiting.version):
+                return None
+            after = withdrawn(state, name, why, user, run)
+            write(after)
+        return after.history[-1]
+
+    def refuse(self, alias: str, version: str, *, reason: str, run: str = "") -> Move:
+        """Write down that a version was to have an alias, and why it has not got it.
+
+        For the loser of two promotions at once, of which the history tells both.
+        """
+        name, why = parse_alias(alias), _reason(reason)
+        with self._change(f"refuse {version}") as (state, write):
+            candidate = self._resolve(state, version).version
+            line = stays(name, "refuse", state.aliases[name], candidate, why, None, run)
+            write(moved(state, line))
+        return line
+
+    def _refuse_moved(self, alias: Alias, now: str | None, expected: str | None) -> None:
+        if now != expected:
+            raise AliasMoved(
+                f"was moved meanwhile: it points at {now or 'no version'}, not {expected or 'none'}.",
+                f"{alias} of book {self.book}",
+                "Look at it again and decide anew.",
+            )
 
     @contextmanager
     def _change(self, purpose: str) -> Iterator[tuple[RegistryState, Callable[[RegistryState], None]]]:
@@ -171,26 +284,6 @@ class Registry:
         write_atomic(self.path, json.dumps(checked.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
 
 
-def _move(
-    alias: Alias,
-    kind: MoveKind,
-    before: str | None,
-    after: str | None,
-    reason: str,
-    user: str | None,
-    run: str,
-) -> Move:
-    who = user or current_user()
-    return Move(
-        time=utc_now(), alias=alias, kind=kind, before=before, after=after, reason=reason, user=who, run=run
-    )
-
-
-def _moved(state: RegistryState, move: Move) -> RegistryState:
-    aliases = {**state.aliases, move.alias: move.after}
-    return state.model_copy(update={"aliases": aliases, "history": (*state.history, move)})
-
-
 def _known(state: RegistryState) -> str:
     pointing = [f"{alias} -> {version}" for alias, version in state.aliases.items() if version]
     there = [*pointing, *sorted(state.versions)]
@@ -199,7 +292,12 @@ def _known(state: RegistryState) -> str:
     return f"There is: {', '.join(there)}."
 
 
-def _alias(text: str) -> Alias:
+def parse_alias(text: str) -> Alias:
+    """Return the alias of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
     for alias in ALIASES:
         if alias == text:
             return alias

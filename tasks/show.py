@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from schemas.audit import AUDIT, AuditReport
@@ -132,24 +133,33 @@ def judgement(judged: Cached) -> None:
     ui.markdown("report", text, "Equity, drawdown, profit split and trades")
 
 
-def promotion(decision: PromotionDecision, book: str) -> None:
-    """Show a decision with every gate."""
-    ui.markdown("promotion", promotion_markdown(decision, book), "The decision, and every gate")
+def promotion(decisions: Sequence[PromotionDecision], book: str) -> None:
+    """Show the decision for each alias with every gate."""
+    text = "\n\n".join(promotion_markdown(decision, book) for decision in decisions)
+    ui.markdown("promotion", text, "The decision, and every gate")
 
 
 def promotion_markdown(decision: PromotionDecision, book: str) -> str:
     """Return a decision as markdown; the reasons are lines of text, which the page wraps, not a column."""
     rows = [[g.name, g.verdict, g.value, g.threshold] for g in decision.gates]
     reasons = [f"- **{g.name}** ({g.verdict}): {g.reason}" for g in decision.gates]
+    outcome = (
+        "Promoted" if decision.promoted else "Awaiting approval" if decision.awaiting else "Not promoted"
+    )
+    approve = (
+        f"carryflow registry promote {decision.version} --alias {decision.alias} --book {book} --reason ..."
+    )
     return "\n\n".join(
         [
-            f"# {'Promoted' if decision.promoted else 'Not promoted'}",
+            f"# {decision.alias.capitalize()}: {outcome.lower()}",
             decision.reason,
+            *([f"The report is on this run's page. Whoever approves types `{approve}`."]
+              if decision.awaiting else []),
             f"Book `{book}`, version `{decision.version}`, judged under {decision.preset}.",
             ui.table(["gate", "verdict", "value", "threshold"], rows),
             "\n".join(reasons),
         ]
-    )
+    )  # fmt: skip
 
 
 def read_backtest(tested: Cached) -> BacktestSummary:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import textwrap
 
 from flows.cli.terminal import heading, print_table
+from flows.cli.versions import print_awaiting
 from rl.judge.gates import counted
 from schemas.health import HealthLimits, watched
 from schemas.readiness import DataFacts, Readiness, TestFacts
 from tasks.progress import duration
+from tasks.store import resolve_root
 
 _REQUIRED = (
     "entry_time", "symbol", "long_exchange", "short_exchange", "entry_long_price", "entry_short_price",
@@ -95,6 +97,7 @@ def _print_book(report: Readiness) -> None:
     heading(f"Book {report.book}: {counted(report.versions, 'version')}")
     for alias, version in report.aliases.items():
         print(f"{alias}: {version or 'none (which means hold)'}")
+    print_awaiting(report.awaiting, report.book, resolve_root())
     if report.last_runs:
         rows = [
             [

@@ -11,15 +11,24 @@ import typer
 from flows.cli import options as o
 
 if TYPE_CHECKING:
-    from schemas.registry import Move
+    from tasks.store import Store
 
 app = typer.Typer(
-    help="List, show, promote and roll back versions of a book.", no_args_is_help=True, rich_markup_mode=None
+    help="List, show and compare the versions of a book; promote, roll back and retire its aliases.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 AliasArgument = Annotated[str, typer.Argument(help="challenger or champion.")]
+Name = Annotated[str, typer.Argument(help="An alias, a version, or its first digits.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the history.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _store(artifacts: Path | None) -> Store:
+    from tasks.store import Store, resolve_root
+
+    return Store(resolve_root(artifacts))
 
 
 @app.command("list")
@@ -29,76 +38,88 @@ def list_(
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:
-    """List the versions of a book, newest first, and where the aliases point."""
-    from flows.cli.terminal import print_table
+    """List the versions of a book, newest first, where the aliases point, and what awaits approval."""
+    from flows.cli.versions import print_list
     from tasks.registry import Registry
-    from tasks.store import resolve_root
 
-    registry = Registry(resolve_root(artifacts), book)
-    versions, aliases = registry.versions(), registry.aliases()
+    root = _store(artifacts).root
+    registry = Registry(root, book)
+    state = registry.state()
     if as_json:
-        found = {"aliases": aliases, "versions": [v.model_dump(mode="json") for v in versions]}
+        found = {
+            "aliases": state.aliases,
+            "awaiting": {alias: one.model_dump(mode="json") for alias, one in state.awaiting.items()},
+            "versions": [v.model_dump(mode="json") for v in registry.versions()],
+        }
         print(json.dumps(found, indent=2))
-        return
-    rows = [
-        [
-            v.version,
-            ", ".join(alias for alias, version in aliases.items() if version == v.version),
-            v.created[:19],
-            v.preset,
-            v.seed,
-            v.windows.test[0][:10],
-        ]
-        for v in versions
-    ]
-    if rows:
-        print_table(["version", "aliases", "registered (UTC)", "preset", "seed", "tested from"], rows)
     else:
-        print(f"Book {book} holds no version yet: `carryflow run --book {book}` trains one.")
-    for alias, version in aliases.items():
-        print(f"{alias}: {version or 'none (which means hold)'}")
+        print_list(state, book, root)
 
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="An alias, a version, or its first digits.")],
+    name: Name,
     book: o.Book = "default",
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:
-    """Show a version: where it lies, what it was trained on, and every move that concerned it; as JSON."""
+    """Show a version as JSON: what it was trained on, where it lies and comes from, its gates, its moves."""
+    from flows.cli.versions import shown
     from tasks.registry import Registry
-    from tasks.store import resolve_root
 
-    registry = Registry(resolve_root(artifacts), book)
-    record = registry.resolve(name)
-    moves = [m for m in registry.history() if record.version in (m.before, m.after)]
-    shown = record.model_dump(mode="json")
-    shown["aliases"] = [alias for alias, version in registry.aliases().items() if version == record.version]
-    shown["moves"] = [m.model_dump(mode="json") for m in moves]
-    print(json.dumps(shown, indent=2))
+    store = _store(artifacts)
+    registry = Registry(store.root, book)
+    print(json.dumps(shown(store, registry, registry.resolve(name)), indent=2))
+
+
+@app.command("compare")
+def compare(
+    a: Name,
+    b: Name,
+    book: o.Book = "default",
+    as_json: AsJson = False,
+    artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
+) -> None:
+    """Put two versions side by side: windows, data, seed, recipe, metrics, gates, backtests of equal hours.
+
+    Says where the numbers do not compare, such as a test window that the other one was trained on.
+    """
+    from flows.cli.comparison import print_comparison
+    from tasks.compare import compare as side_by_side
+
+    found = side_by_side(_store(artifacts), book, a, b)
+    if as_json:
+        print(found.model_dump_json(indent=2))
+    else:
+        print_comparison(found)
 
 
 @app.command("promote")
 def promote(
-    alias: AliasArgument,
-    version: Annotated[str, typer.Argument(help="An alias, a version or its first digits; or `none`.")],
+    version: Name,
+    alias: Annotated[str, typer.Option(help="The alias it is to have: challenger or champion.")],
     reason: Reason,
     book: o.Book = "default",
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:
-    """Point an alias at a version by hand, whatever its gates said; `none` retires it, which means hold."""
-    from tasks.registry import Registry
-    from tasks.store import resolve_root
+    """Approve a version that awaits it, or point an alias at any other by hand, whatever its gates said.
 
-    root = resolve_root(artifacts)
-    registry = Registry(root, book)
-    move = registry.move(alias, None if version == "none" else version, reason=reason)
+    A version that awaits approval is refused if anything changed since it was judged: its files, or the
+    version it was compared with.
+    """
+    from flows.cli.versions import print_move
+    from tasks.approval import promote_by_hand
+    from tasks.registry import Registry
+
+    store = _store(artifacts)
+    move = promote_by_hand(store, book, alias, version, reason=reason)
     if move is None:
-        print(f"{alias} of book {book} points at {registry.aliases()[alias] or 'none'} already.")  # type: ignore[index]
+        pointing = Registry(store.root, book).current(alias)
+        print(f"{alias} of book {book} points at {pointing.version if pointing else 'none'} already.")
     else:
-        print_move(move, book, root)
+        print_move(store, move, book)
 
 
 @app.command("rollback")
@@ -110,35 +131,62 @@ def rollback(
     verbose: o.Verbose = False,
 ) -> None:
     """Point an alias back at the version it had before."""
+    from flows.cli.versions import print_move
+    from tasks.approval import rollback_by_hand
+
+    store = _store(artifacts)
+    print_move(store, rollback_by_hand(store, book, alias, reason=reason), book)
+
+
+@app.command("retire")
+def retire(
+    alias: AliasArgument,
+    reason: Reason,
+    book: o.Book = "default",
+    artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
+) -> None:
+    """Point an alias at no version, which means hold; `rollback` undoes it."""
+    from flows.cli.versions import print_move
+    from tasks.approval import retire as move_to_none
+
+    store = _store(artifacts)
+    print_move(store, move_to_none(store, book, alias, reason=reason), book)
+
+
+@app.command("withdraw")
+def withdraw(
+    alias: AliasArgument,
+    reason: Reason,
+    book: o.Book = "default",
+    artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
+) -> None:
+    """Turn down the version that awaits approval for an alias; the alias stays where it is."""
     from tasks.registry import Registry
-    from tasks.store import resolve_root
 
-    root = resolve_root(artifacts)
-    print_move(Registry(root, book).rollback(alias, reason=reason), book, root)
+    line = Registry(_store(artifacts).root, book).withdraw(alias, reason=reason)
+    if line is None:
+        print(f"No version awaits approval for {alias} of book {book}.")
+    else:
+        print(f"{alias} of book {book}: {line.candidate} no longer awaits approval; it stays at "
+              f"{line.after or 'none'}.")  # fmt: skip
 
 
-def print_move(move: Move, book: str, root: Path) -> None:
-    """Print where an alias points now, and what the gates said of that version last."""
-    from rl.judge.gates import counted
-    from tasks.promotion import last_judgement
-    from tasks.store import Store
+@app.command("history")
+def history(
+    alias: Annotated[str, typer.Option(help="Of one alias only: challenger or champion.")] = "",
+    book: o.Book = "default",
+    as_json: AsJson = False,
+    artifacts: o.Artifacts = None,
+    verbose: o.Verbose = False,
+) -> None:
+    """List every move of the aliases, oldest first: when, what, who and why."""
+    from flows.cli.versions import print_history
+    from tasks.registry import Registry, parse_alias
 
-    print(f"{move.alias} of book {book}: {move.before or 'none'} -> {move.after or 'none'}")
-    if move.after is None:
-        return
-    judged = last_judgement(Store(root), move.after)
-    if judged is None:
-        print(f"{move.after} was never judged: no gate speaks for it or against it.")
-        return
-    if judged.gates is None:
-        print(f"The last judgement of {move.after} cannot be read: it was altered or deleted. Run it again.")
-        return
-    failed = [gate for gate in judged.gates if gate.verdict == "fail"]
-    when = f"{judged.created[:16].replace('T', ' ')} UTC under {judged.preset}"
-    of = counted(len(judged.gates), "gate")
-    print(
-        f"{move.after} was last judged {when}: "
-        + (f"{len(failed)} of {of} failed." if failed else f"all {of} held.")
-    )
-    for gate in failed:
-        print(f"  {gate.name}: {gate.reason}")
+    moves = Registry(_store(artifacts).root, book).history(parse_alias(alias) if alias else None)
+    if as_json:
+        print(json.dumps([move.model_dump(mode="json") for move in moves], indent=2))
+    else:
+        print_history(moves, book)

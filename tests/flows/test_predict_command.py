@@ -105,6 +105,13 @@ def test_an_alias_that_never_pointed_anywhere_means_hold(predict: Predict) -> No
     assert "champion of book b is set to none: no version was promoted yet, which means hold." in answer.out
 
 
+def test_a_version_that_awaits_approval_decides_nothing_yet(predict: Predict, registry: Registry) -> None:
+    registry.wait("champion", A, expected=None, judgement="j", report="r", reason="all gates hold")
+    answer = predict("--preset", "moderate", "--model", "champion")
+    assert answer.code == 0
+    assert "champion of book b is set to none: no version was promoted yet, which means hold." in answer.out
+
+
 def test_a_book_that_holds_no_version_is_a_mistake_and_not_a_decision(carryflow, predict, sample) -> None:
     answer = carryflow("predict", "--data", sample, "--book", "deks")
     assert answer.code == 2

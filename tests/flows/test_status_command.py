@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.registry import Registry
+from tests.tasks.made import VERSION, kept
+
 
 @pytest.fixture
 def public(sample: Path) -> Iterator[Path]:
@@ -83,3 +86,20 @@ def test_data_that_cannot_be_trained_on_is_a_report_that_says_not_ready(
     assert answer.code == 1
     assert "NOT READY" in answer.out
     assert "2 if a path is wrong" in " ".join(carryflow("status", "--help").out.split())
+
+
+def test_the_report_tells_what_awaits_approval(carryflow, artifacts: Path, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # no data: the report is short
+    kept(artifacts, VERSION)
+    Registry(artifacts, "b").wait(
+        "champion",
+        VERSION,
+        expected=None,
+        judgement="j",
+        report="books/b/report.html",
+        reason="all gates hold",
+    )
+    said = " ".join(carryflow("status", "--book", "b").out.split())
+    assert "AWAITING APPROVAL for champion since" in said
+    assert f"{VERSION}, compared with no version report: artifacts/books/b/report.html" in said
+    assert f'"version": "{VERSION}"' in carryflow("status", "--book", "b", "--json").out

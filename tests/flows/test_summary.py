@@ -10,7 +10,7 @@ from flows.cli.summary import print_backtest, print_results, print_signs_to_mend
 from schemas.backtest import BacktestSummary, PolicyResult, ProfitSplit
 from schemas.health import HealthLimits, HealthReport, Sign, watched
 from schemas.trading import PRESETS, MarketRules, TradingConfig
-from tests.tasks.test_promotion import publish
+from tests.tasks.made import publish
 
 
 def test_funding_costs_and_price_of_each_line_add_up_to_its_return(

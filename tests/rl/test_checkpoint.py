@@ -25,9 +25,9 @@ from rl.policy import Policy
 from rl.tensorfile import read_tensors, write_tensors
 from schemas.checkpoint import CheckpointInfo, Progress, RewardScale
 from schemas.errors import ArtifactError
-from schemas.registry import Windows
 from schemas.trading import MarketRules
 from schemas.training import TrainingConfig
+from schemas.version import Windows
 from tests.rl.test_policy import judge, random_mask, random_private, random_slots
 
 DAYS = [f"2025-09-{day:02d}T00:00:00+00:00" for day in (1, 5, 6, 8, 9, 11)]

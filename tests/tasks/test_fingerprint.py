@@ -174,3 +174,10 @@ def test_an_unknown_shell_is_refused(start):
     _, errors = process.communicate()
     assert process.returncode != 0
     assert "there is no module 'tasks.nothing'" in errors
+
+
+def test_a_registry_that_learns_something_retrains_nothing() -> None:
+    from tasks.fingerprint import _reached
+
+    for step in ("tasks.features", "tasks.training", "tasks.backtest"):
+        assert not {"schemas.registry", "schemas.promotion", "schemas.bundle"} & set(_reached((step,)))

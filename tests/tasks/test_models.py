@@ -10,7 +10,8 @@ import pytest
 from schemas.checkpoint import BEST_MODEL
 from schemas.errors import ArtifactError
 from schemas.manifest import Manifest, Ref
-from schemas.registry import VersionRecord, Windows
+from schemas.registry import VersionRecord
+from schemas.version import Windows
 from tasks.models import find_model
 from tasks.registry import Registry
 from tasks.store import ArtifactDamaged, Store

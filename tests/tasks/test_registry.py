@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.errors import ArtifactError, ConfigError
-from schemas.registry import VersionRecord, Windows
+from schemas.registry import VersionRecord
+from schemas.version import Windows
 from tasks.registry import Registry, version_id
 
 A, B, C = "aaaaaaaaaaaa", "abbbbbbbbbbb", "cccccccccccc"
@@ -222,6 +223,7 @@ def test_killed_at_any_moment_registry_and_history_agree(
     seen = set()
 
     def work():
+        registry.wait("champion", "{B}", expected="{A}", judgement="j", report="r", reason="x")
         registry.move("champion", "{B}", reason="x")
         registry.rollback("champion", reason="x")
 
@@ -234,7 +236,7 @@ def test_killed_at_any_moment_registry_and_history_agree(
     print(killed > 25, seen, sorted(path.name for path in registry.folder.iterdir()))
     """
     printed = output(start(kill_at_every_moment + textwrap.dedent(script), tmp_path))
-    assert printed == "True {1, 2, 3} ['locks', 'registry.json']"
+    assert printed == "True {1, 2, 3, 4} ['locks', 'registry.json']"
 
 
 @pytest.mark.parametrize(
