@@ -134,31 +134,35 @@ class Capacity(BaseModel):
 
 
 class PlaceboRun(BaseModel):
-    """One market whose settled rates were dealt anew."""
+    """A replay whose return is split by what the rates of an hour have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     return_pct: float
-    carry_pct: float
+    common_pct: float = Field(
+        description="Funding, had every instrument settled the mean of its interval in that hour."
+    )
+    beyond_pct: float = Field(description="The rest of the return, all costs included.")
     trades: int
 
 
 class Placebo(BaseModel):
-    """The same policy where a rate says nothing about the next one."""
+    """The same policy where a coin's rate says nothing about its next one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    plain: PlaceboRun | None = Field(None, description="The plain run, split alike.")
     runs: tuple[PlaceboRun, ...] = ()
     dealt: int = Field(0, description="Settled rates that had another one to change places with.")
     settled: int = Field(0, description="Settled rates in the data.")
     sentence: str
 
     @property
-    def mean_pct(self) -> float | None:
-        """Mean return over the runs, percent; None without runs."""
+    def beyond_pct(self) -> float | None:
+        """Mean over the runs of what was made beyond the common part, percent; None without runs."""
         if not self.runs:
             return None
-        return sum(run.return_pct for run in self.runs) / len(self.runs)
+        return sum(run.beyond_pct for run in self.runs) / len(self.runs)
 
 
 class StressReport(BaseModel):

@@ -138,5 +138,5 @@ def _stress(
         "plain_pct": report.plain.return_pct,
         "worst": worst.name,
         "worst_pct": worst.return_pct,
-        "placebo_pct": report.placebo.mean_pct,
+        "placebo_pct": report.placebo.beyond_pct,
     }

@@ -35,7 +35,7 @@ class StressPolicy(Protocol):
 
     @property
     def placebo_max_return_pct(self) -> float:
-        """Mean return that the policy may make on the placebo markets at most, percent."""
+        """What the policy may make on the placebo markets beyond the common part of rates, percent."""
         ...
 
 
@@ -43,7 +43,7 @@ def survives(name: str, report: StressReport, policy: StressPolicy) -> Gate:
     """Under one stress the policy loses no more than it may."""
     accident = name in ACCIDENTS
     found = report.outcome(name)
-    least = -(policy.max_accident_loss_pct if accident else policy.max_stress_loss_pct)
+    least = 0.0 - (policy.max_accident_loss_pct if accident else policy.max_stress_loss_pct)
     title = f"stress: {name}"
     if found is None or not math.isfinite(found.return_pct):
         reason = f"The stress {name!r} was not measured."
@@ -73,15 +73,15 @@ def not_one_coin(report: StressReport, policy: StressPolicy) -> Gate:
     rest = sum(part.profit for part in symbols[1:]) / report.initial_capital * 100.0
     bar = "within" if holds else "above"
     reason = (
-        f"{best.name} brought {share:.0%} of the profit, {bar} the {most:.0%} allowed; without it the policy "
+        f"{best.name} brought {100.0 * share:.0f} % of the profit, {bar} the {100.0 * most:g} % allowed; without it the policy "
         f"would have made {percent(rest)}."
     )
     return Gate(name=title, value=share, threshold=most, verdict="pass" if holds else "fail", reason=reason)
 
 
 def placebo_earns_nothing(report: StressReport, policy: StressPolicy) -> Gate:
-    """Where rates say nothing about the next hour there is nothing to earn."""
-    title, most, value = "placebo", policy.placebo_max_return_pct, report.placebo.mean_pct
+    """Where a coin's rate says nothing about its next one there is nothing to earn by choosing coins."""
+    title, most, value = "placebo", policy.placebo_max_return_pct, report.placebo.beyond_pct
     if value is None or not math.isfinite(value):
         reason = report.placebo.sentence
         return Gate(name=title, value=None, threshold=most, verdict="fail", reason=reason)

@@ -45,8 +45,8 @@ def worst_freeze(
 ) -> Freeze | None:
     """Return the freeze that costs most by the positions of the plain run; None if nothing was held.
 
-    What a position costs: from the hour in which its quote has become stale until the venue is back its leg is
-    alone, and it pays the penalty. One that the policy leaves before is closed at the last price.
+    What a position costs: from the hour in which its quote has become stale until the venue is back its leg
+    is alone, and it pays the penalty. One that the policy leaves before is closed at the last price.
 
     Args:
         held: The positions of the plain run.

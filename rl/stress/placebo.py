@@ -3,8 +3,13 @@
 Settled rates are dealt anew each hour among the instruments of the same interval that settle then. What is
 paid in an hour and how much of it stays; which coin pays it is chance, hour by hour. Everything a row tells
 of rates is made anew of the dealt ones, and the market is built of the rows by the pipeline's own functions:
-windows, projections, ranking. A policy that lives on rates that last has nothing to live on here. What it
-still earns comes from something else, and that is no carry.
+windows, projections, ranking. A policy that lives on rates of a coin that last has nothing to live on here.
+
+What the rates of an hour have in common survives any dealing: where all coins of one venue pay, whichever is
+held pays. So a run's funding is split: what it would have been had every instrument settled the mean of its
+interval in that hour, and the rest. The rest is chance for whoever cannot see the next hour, so return less
+the common part is at best the prices' noise, less the costs. Whatever earns more there sees the future, or
+lives on bounce.
 """
 
 from __future__ import annotations
@@ -17,12 +22,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rl.baselines import PERIODS_A_YEAR
-from rl.market.arrays import F64, I64, MarketArrays
+from rl.market.arrays import F64, I64
 from rl.market.asof import Series
-from rl.market.assemble import assemble
-from rl.market.build import build_days
 from rl.market.rows import HOUR_US, times_us
-from schemas.trading import MarketRules
 
 # What a row tells of rates, by the hours that it looks back; 0 is now.
 PROJECTIONS: Final = (
@@ -157,16 +159,33 @@ class _Settled:
         return mean
 
 
-def placebo_market(
-    opportunities: pd.DataFrame, history: pd.DataFrame, rules: MarketRules, rng: np.random.Generator
-) -> MarketArrays:
-    """Build a market of the rows with rates dealt anew.
+def common_funding(flows: pd.DataFrame, history: pd.DataFrame) -> float:
+    """Return what funding would have been at the mean rate of the hour and interval, quote currency.
 
     Args:
-        opportunities: Clean opportunity rows.
-        history: Clean history rows.
-        rules: What venues charge.
-        rng: Draws the permutations.
+        flows: The cash flows of a replay.
+        history: The history rows of its market. A settlement that they lack was estimated and not dealt: it
+            counts as common, whatever it was.
     """
-    dealt = deal_rates(history, rng).history
-    return assemble(list(build_days(retold(opportunities, dealt), dealt)), rules)
+    rate = history["funding_rate"].to_numpy(np.float64, na_value=np.nan)
+    settled = history[np.isfinite(rate)]
+    mean = settled.groupby(["timestamp", "funding_interval_hours"], dropna=False)["funding_rate"].transform(
+        "mean"
+    )
+    key = pd.MultiIndex.from_arrays([_ms(settled["timestamp"]), _names(settled, "exchange")])
+    means = pd.Series(mean.to_numpy(np.float64), index=key)
+    means = means[~means.index.duplicated(keep="last")]  # of several rates at one time the last one stands
+
+    paid = flows[flows["kind"] == "funding"]
+    common = means.reindex(pd.MultiIndex.from_arrays([_ms(paid["time"]), _names(paid, "venue")])).to_numpy()
+    side = np.where(paid["side"] == "long", 1.0, -1.0)
+    amount, rates = paid["amount"].to_numpy(np.float64), paid["rate"].to_numpy(np.float64)
+    per_rate = -side * paid["quantity"].to_numpy(np.float64) * paid["price"].to_numpy(np.float64)
+    kept = (amount == 0.0) & (per_rate * rates > 0.0)  # a stale leg never earns
+    shared = np.where(kept, np.minimum(per_rate * common, 0.0), per_rate * common)
+    return float(np.where(np.isnan(common), amount, shared).sum())
+
+
+def _ms(times: pd.Series) -> I64:
+    """Return epoch milliseconds, upwards, as the market's settlements have them."""
+    return np.asarray(-(-times_us(times) // 1000), np.int64)

@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import numpy as np
 import pandas as pd
 
-from rl.judge.gates import counted, percent
 from rl.judge.metrics import return_pct
-from rl.market.arrays import HOUR_MS, MarketArrays
 from rl.stress.capacity import capacity
 from rl.stress.concentration import concentration
-from rl.stress.placebo import deal_rates, placebo_market
+from rl.stress.placebo_run import placebo
 from rl.stress.subject import Subject, positions, summed_up
 from rl.stress.transfers import transfers
 from rl.stress.tries import stressed
 from schemas.errors import DataError
-from schemas.stress import (
-    STRESSES,
-    Placebo,
-    PlaceboRun,
-    StressReport,
-    StressSettings,
-)
+from schemas.stress import STRESSES, StressReport, StressSettings
 
 Progress = Callable[[str], None]
 
@@ -89,62 +80,5 @@ def run_stress(
             told, held, market, window=subject.window, capital=capital, leverage=subject.config.leverage
         ),
         capacity=capacity(held, market, capital=capital, impact_k=impact_k, return_at=return_at),
-        placebo=placebo(subject, opportunities, history, settings, say),
+        placebo=placebo(subject, told, opportunities, history, settings, say),
     )
-
-
-def placebo(
-    subject: Subject,
-    opportunities: pd.DataFrame,
-    history: pd.DataFrame | None,
-    settings: StressSettings,
-    say: Progress = lambda _: None,
-) -> Placebo:
-    """Replay a policy on markets whose settled rates were dealt anew.
-
-    Args:
-        subject: The policy and its run; its window is kept by time.
-        opportunities: Clean opportunity rows, in data-set order.
-        history: Clean history rows.
-        settings: How many runs, and their seed.
-        say: Told what is being tried.
-    """
-    if history is None or history.empty:
-        text = "There is no market history, so no settled rate is known and there is no placebo."
-        return Placebo(sentence=text)
-    dealt = deal_rates(history, np.random.default_rng([settings.seed, 0]))
-    if not dealt.moved:
-        text = "No two instruments of one interval ever settled in one hour, so there is no placebo."
-        return Placebo(dealt=0, settled=dealt.settled, sentence=text)
-    runs = []
-    for number in range(settings.placebo_runs):
-        say(f"placebo {number + 1} of {settings.placebo_runs}")
-        rng = np.random.default_rng([settings.seed, number])
-        try:
-            market = placebo_market(opportunities, history, subject.rules, rng)
-        except DataError:  # every row has a leg that the history does not know
-            text = "The market history knows none of the pairs on offer, so there is no placebo."
-            return Placebo(dealt=dealt.moved, settled=dealt.settled, sentence=text)
-        window = _same_hours(subject, market)
-        if window is None:
-            text = (
-                "The market history knows none of the pairs on offer in the window, so there is no placebo."
-            )
-            return Placebo(dealt=dealt.moved, settled=dealt.settled, sentence=text)
-        told = subject.play(market=market, window=window)
-        run = summed_up("placebo", "", told, subject.rules.initial_capital, None)
-        runs.append(PlaceboRun(return_pct=run.return_pct, carry_pct=run.carry_pct, trades=run.trades))
-    returns = [run.return_pct for run in runs]
-    span = f"{percent(min(returns))} to {percent(max(returns))}"
-    text = (
-        f"On {counted(len(runs), 'market')} whose settled rates were dealt anew each hour the policy "
-        f"returned {percent(float(np.mean(returns)))} on average ({span})."
-    )
-    return Placebo(runs=tuple(runs), dealt=dealt.moved, settled=dealt.settled, sentence=text)
-
-
-def _same_hours(subject: Subject, market: MarketArrays) -> tuple[int, int] | None:
-    """Return the window's rows in a market of the same hours or fewer; None where it has none of them."""
-    first, last = ((subject.market.hour_ms(row) - market.start_ms) // HOUR_MS for row in subject.window)
-    first, last = max(first, 0), min(last, market.n_hours - 1)
-    return (first, last) if first < last else None

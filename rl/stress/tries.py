@@ -68,11 +68,13 @@ def late_leg(subject: Subject, held: list[Held], impact_k: float) -> Tried:
 
 def deleveraged(subject: Subject, held: list[Held], impact_k: float) -> Tried:
     """Let venues close winning legs in hours that move far."""
-    what = f"With winning legs closed by their venue in hours that move more than {MOVE:.0%}"
+    what = f"With winning legs closed by their venue in hours that move more than {100.0 * MOVE:g} %"
     told = subject.play(hour=deleveraging())
     times = int((told.trades["reason"] == DELEVERAGED).sum())
     if not times:
-        return Tried(what, None, f"No hour moved more than {MOVE:.0%} in favour of a leg that was held.")
+        return Tried(
+            what, None, f"No hour moved more than {100.0 * MOVE:g} % in favour of a leg that was held."
+        )
     return Tried(what, told, f"It happened {counted(times, 'time')}.")
 
 
