@@ -73,8 +73,8 @@ def not_one_coin(report: StressReport, policy: StressPolicy) -> Gate:
     rest = sum(part.profit for part in symbols[1:]) / report.initial_capital * 100.0
     bar = "within" if holds else "above"
     reason = (
-        f"{best.name} brought {100.0 * share:.0f} % of the profit, {bar} the {100.0 * most:g} % allowed; without it the policy "
-        f"would have made {percent(rest)}."
+        f"{best.name} brought {100.0 * share:.0f} % of the profit, {bar} the {100.0 * most:g} % allowed; "
+        f"without it the policy would have made {percent(rest)}."
     )
     return Gate(name=title, value=share, threshold=most, verdict="pass" if holds else "fail", reason=reason)
 

@@ -10,7 +10,7 @@ import pytest
 from rl.stress.capacity import capacity
 from rl.stress.concentration import concentration
 from rl.stress.subject import Subject, positions
-from rl.stress.transfers import transfers
+from rl.stress.transfers import _free, _level, transfers
 from schemas.stress import Capacity, Transfers
 from tests.rl.stress.two_coins import CONFIG, RULES, Price, Rate, flat, paying, planned, stressed, tables
 
@@ -96,8 +96,6 @@ def test_a_venue_lacks_what_its_margins_exceed_its_balance_by() -> None:
 
 
 def test_a_transfer_levels_who_lacks_with_who_has_most() -> None:
-    from rl.stress.transfers import _level
-
     hours = np.array(
         [[100.0, 100.0, 100.0], [-50.0, 150.0, 200.0], [-60.0, 150.0, 200.0], [-300.0, 0.0, 300.0]]
     )
@@ -112,6 +110,16 @@ def test_margin_that_funding_has_eaten_is_not_locked_any_more() -> None:
     held = positions(told, costly.market)
     found = transfers(told, held, costly.market, window=costly.window, capital=8_100.0, leverage=1.0)
     assert {need.venue: need.lacks for need in found.venues}["binance"] == 0.0
+
+
+def test_the_wallets_together_hold_the_free_cash_of_the_simulator_at_every_hour() -> None:
+    """Also where funding has eaten into margins, and after they were given back."""
+    of = subject(rate=lambda s, v, h: {"binance": -0.004, "bybit": 0.001}[v] if h % 3 else 0.0)
+    told = of.play()
+    held = positions(told, of.market)
+    free = _free(told, held, of.market, ["binance", "bybit"], of.window, CONFIG.leverage)
+    assert (told.curves.positions[:, 0] == 2).any() and told.curves.positions[-1, 0] == 0
+    np.testing.assert_allclose(free.sum(axis=1) + 10_000.0, told.curves.free_cash[:, 0], atol=1e-8)
 
 
 def test_an_idle_run_needs_no_wallets() -> None:

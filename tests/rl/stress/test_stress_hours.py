@@ -175,6 +175,14 @@ def test_a_loser_that_is_liquidated_after_the_winner_was_closed_loses_its_whole_
     assert told.state.counts[0, LIQUIDATIONS] == 1
 
 
+def test_a_wick_liquidates_the_loser_too() -> None:
+    # At 4x the long is liquidated at 75 / 0.995 = 75.4; the hour ends at 80, and its low says 74.
+    four = ONE_TIMES.model_copy(update={"leverage": 4.0})
+    arrays = market({12: 80.0}, {12: 80.0}, bybit_low={12: 74.0})
+    told = held(arrays, deleveraging(), four)
+    assert told.curves.nlv[-1, 0] == pytest.approx(10_000 + 200 * 15 - 5_000)
+
+
 def test_a_loser_that_is_liquidated_before_takes_the_winner_along_as_ever() -> None:
     # At 10x the short's trigger is 109.5: both legs are gone before the winner has gained 15 %.
     ten = ONE_TIMES.model_copy(update={"leverage": 10.0})

@@ -177,6 +177,7 @@ def test_the_edge_of_greedy_on_a_persistent_market_disappears(seed: int) -> None
     assert found.plain.beyond_pct > 1.0
     assert found.beyond_pct < 0.0
     assert all(run.beyond_pct < 0.0 for run in found.runs)
+    assert len({run.return_pct for run in found.runs}) == len(found.runs)  # each is dealt otherwise
     assert (found.dealt, len(found.runs)) == (found.settled, 2)
 
 
@@ -205,7 +206,7 @@ def test_a_policy_that_sees_the_next_settlement_is_not_fooled_and_is_found_out()
     honest = tried(rows, greedy_actor, free)
     assert found.beyond_pct is not None and honest.beyond_pct is not None
     assert min(run.beyond_pct for run in found.runs) > 0.1
-    assert honest.beyond_pct < 0.05
+    assert max(run.beyond_pct for run in honest.runs) < 0.1
 
 
 def test_the_placebo_market_is_built_of_the_dealt_rates() -> None:
