@@ -227,6 +227,27 @@ def test_the_placebo_market_is_built_of_the_dealt_rates() -> None:
     assert paid["amount"].sum() == pytest.approx(told.state.booked[0, FUNDING])
 
 
+def test_what_the_policy_sees_on_the_placebo_is_made_of_the_dealt_rates() -> None:
+    """Slots, projections and trailing rates: not one of them knows the true rates any more."""
+    seen: list[MarketArrays] = []
+
+    def watching(market: MarketArrays) -> Actor:
+        seen.append(market)
+        return greedy_actor(market)
+
+    opportunities, history = known_rows("persistent edge", 8, 0)
+    tried((opportunities, history), watching)
+    true, *placebos = seen
+    assert len(placebos) == SETTINGS.placebo_runs
+    for number, market in enumerate(placebos):
+        dealt = deal_rates(history, np.random.default_rng([SETTINGS.seed, number])).history
+        expected = assemble(list(build_days(retold(opportunities, dealt), dealt)), RULES)
+        for name in ("slot_pair", "slot_raw", "slot_score", "trail24", "rate"):
+            np.testing.assert_array_equal(getattr(market, name), getattr(expected, name))
+        assert (market.slot_pair != true.slot_pair).any()
+        assert np.nanmax(np.abs(market.trail24 - true.trail24)) > 1e-4
+
+
 # -- where there is none ---------------------------------------------------------------------------------
 
 
