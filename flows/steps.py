@@ -11,6 +11,7 @@ from tasks.ingest import ingest
 from tasks.judgement import judge
 from tasks.promotion import promote_challenger
 from tasks.step import as_task, uncached_task
+from tasks.stress import stress
 from tasks.training import train
 
 INGEST = as_task(ingest, name="ingest", show=show.quality)
@@ -18,6 +19,7 @@ FEATURES = as_task(features, name="features")
 TRAIN = as_task(train, name="train", show=show.training)
 BACKTEST = as_task(backtest, name="backtest", show=show.backtest)
 AUDIT = as_task(audit, name="audit", show=show.audit)
+STRESS = as_task(stress, name="stress", show=show.stress)
 CERTIFY = as_task(certify, name="certify", show=show.certificate)
 JUDGE = as_task(judge, name="judge", show=show.judgement)
 PROMOTE = uncached_task(promote_challenger, name="promote")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rl.judge.metrics import drawdown
 from rl.market.arrays import F64, HOUR_MS, I64, Bool, MarketArrays, Settlements
-from rl.sim.env import VectorSim
+from rl.sim.env import HourRule, VectorSim, ordinary_hour
 from rl.sim.quotes import booked_settlements
 from rl.sim.record import Recorder
 from rl.sim.state import FEE, ConfigArrays, SimState
@@ -166,6 +166,7 @@ def replay(
     rules: MarketRules,
     groups: Sequence[Group],
     *,
+    hour: HourRule = ordinary_hour,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
     """Replay rows a..b of the market; the first run of every group is recorded flow by flow.
@@ -175,6 +176,7 @@ def replay(
         window: First and last row, both included: decisions at a..b-1, the last mark at b.
         rules: Fees, spreads, staleness, delay.
         groups: Who decides, and for how many runs.
+        hour: What an hour does to open positions; a stress puts a worse one here.
         on_progress: Told (hours done, hours in all) after every hour.
     """
     a, b = window
@@ -186,7 +188,7 @@ def replay(
     tally = _Tally(market, rules, follow)
     # The actors look at the market themselves, so the simulator's own market observation stays empty.
     unseen = np.zeros((market.n_hours, N_OPPORTUNITY_SLOTS, N_SLOT_FEATURES), np.float32)
-    sim = VectorSim(market, unseen, rules, n, recorder=tally)
+    sim = VectorSim(market, unseen, rules, n, recorder=tally, hour=hour)
     configs = [group.config for group in groups for _ in range(group.runs)]
     sim.reset(np.arange(n), np.full(n, a), np.full(n, b), ConfigArrays.of(configs))
 
@@ -212,15 +214,15 @@ def replay(
 
     keep(0)
     actions = np.zeros(n, np.int64)
-    for hour in range(b - a):
+    for step in range(b - a):
         private, mask = sim.private(), sim.mask()
         for group, first, stop in zip(groups, edges[:-1], edges[1:], strict=True):
-            actions[first:stop] = group.actor(a + hour, private[first:stop], mask[first:stop])
+            actions[first:stop] = group.actor(a + step, private[first:stop], mask[first:stop])
         hours += ~sim.state.done
         sim.step(actions)
-        keep(hour + 1)
+        keep(step + 1)
         if on_progress is not None:
-            on_progress(hour + 1, b - a)
+            on_progress(step + 1, b - a)
     final = sim.valuation()
     tally.finish(sim.state, final.unrealised, final.closing)
     time_ms = market.start_ms + np.arange(a, b + 1, dtype=np.int64) * HOUR_MS

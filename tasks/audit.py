@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from schemas.audit import AUDIT
 from schemas.manifest import Ref
@@ -19,10 +19,8 @@ from tasks.features import features as build_features
 from tasks.files import sha256_file
 from tasks.ingest import ingest
 from tasks.models import find_model
+from tasks.rows import clean_rows
 from tasks.store import Store, content_hash, resolve_root
-
-if TYPE_CHECKING:
-    from rl.audit.garbage import Tables
 
 STEP = "audit"
 
@@ -140,6 +138,7 @@ def _audit(
     seed: int,
 ) -> dict[str, Any]:
     from rl.audit.compare import compare_with_run
+    from rl.audit.garbage import Tables
     from rl.audit.replay import make_deciders
     from rl.audit.run import audit as run_audit
     from rl.checkpoint import load_checkpoint
@@ -160,7 +159,7 @@ def _audit(
             scalers["scaler of the policy"] = checkpoint.scaler()
     market = assemble(sorted((source / "days").iterdir()), rules)
     report = run_audit(
-        _tables(store.local(dataset)),
+        Tables(*clean_rows(store.local(dataset))),
         splits,
         rules,
         {str(name): profile for name, profile in PRESETS.items()},
@@ -185,21 +184,3 @@ def _audit(
         "compared": report.compared,
         "version": report.version,
     }
-
-
-def _tables(source: Path) -> Tables:
-    """Read every clean row of a data set, day after day."""
-    import pandas as pd
-
-    from rl.audit.garbage import Tables
-    from schemas.columns import TableName, names
-
-    def read(table: TableName) -> pd.DataFrame | None:
-        columns = list(names(table))
-        days = [pd.read_parquet(path, columns=columns) for path in sorted((source / table).glob("*.parquet"))]
-        return pd.concat(days, ignore_index=True) if days else None
-
-    opportunities = read("opportunities")
-    if opportunities is None:
-        raise ValueError(f"{source} holds no opportunities")
-    return Tables(opportunities, read("history"))

@@ -12,6 +12,7 @@ from schemas.certify import CERTIFICATE, Certificate, Verdict
 from schemas.checkpoint import TRAINING, TrainingResult
 from schemas.health import HealthReport
 from schemas.promotion import PromotionDecision
+from schemas.stress import STRESS, StressReport
 from tasks import ui
 from tasks.cache import Cached
 from tasks.progress import duration
@@ -84,6 +85,41 @@ def audit(audited: Cached) -> None:
         ]
     )
     ui.markdown("audit", text, "Whether anything depends on what comes later")
+
+
+def stress(stressed: Cached) -> None:
+    """Show what became of the policy under every stress, and what its profit rests on."""
+    report = StressReport.model_validate_json((stressed.path / STRESS).read_text(encoding="utf-8"))
+    ui.markdown("stress", stress_markdown(report), "The same window with one thing made worse at a time")
+
+
+def stress_markdown(report: StressReport) -> str:
+    """Return a stress report as markdown; sentences are lines of text, which the page wraps."""
+    tried = (report.plain, *report.outcomes)
+    rows = [
+        [o.name, o.return_pct, o.change_pct, o.carry_pct, o.max_drawdown_pct, o.trades, o.liquidations]
+        for o in tried
+    ]
+    header = ["stress", "return %", "change", "carry %", "drawdown %", "trades", "liquidations"]
+    split = report.concentration
+    parts = [("coin", split.symbols), ("venue (carry)", split.venues), ("week", split.weeks)]
+    shares = [
+        [kind, part.name, part.profit, None if part.share is None else 100.0 * part.share]
+        for kind, found in parts
+        for part in found
+    ]
+    said = [report.placebo.sentence, report.capacity.sentence, report.transfers.sentence]
+    return "\n\n".join(
+        [
+            f"# Stress\n\nVersion `{report.version}` under {report.preset}, {report.start:%Y-%m-%d %H:%M} to "
+            f"{report.end:%Y-%m-%d %H:%M} UTC.",
+            ui.table(header, rows),
+            "\n".join(f"- **{o.name}**: {o.sentence}" for o in report.outcomes),
+            "\n".join(f"- {sentence}" for sentence in said if sentence),
+            "## Where the profit came from",
+            ui.table(["by", "which", "profit", "share %"], shares),
+        ]
+    )
 
 
 def certificate(certified: Cached) -> None:

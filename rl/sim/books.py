@@ -215,7 +215,7 @@ class Books:
             self.book(state, FEE, e, s, leg, prices[k, leg], fee, paid)
             np.add.at(state.flows, (e, s), gain + paid)
         np.add.at(state.counts[:, LIQUIDATIONS], env, 1)
-        self._clear(state, env, slot, "liquidation", prices)
+        self.clear(state, env, slot, "liquidation", prices)
 
     # -- opening and closing -----------------------------------------------------------------------
 
@@ -259,7 +259,7 @@ class Books:
                 np.add.at(state.flows, (env[k], slot[k]), fine)
         np.add.at(state.flows, (env, slot), -cost.total)
         self._book_costs(state, env, slot, price, cost)
-        self._clear(state, env, slot, reason, price)
+        self.clear(state, env, slot, reason, price)
 
     def _book_costs(self, state: SimState, env: I64, slot: I64, price: F64, cost: FillCost) -> None:
         for leg in (0, 1):
@@ -277,7 +277,7 @@ class Books:
                 -cost.slippage[:, leg],
             )
 
-    def _clear(self, state: SimState, env: I64, slot: I64, reason: str, price: F64) -> None:
+    def clear(self, state: SimState, env: I64, slot: I64, reason: str, price: F64) -> None:
         """Count a closed position and free its slot; its flows are complete by now."""
         if self.recorder is not None:
             self.recorder.closed(env, slot, state, reason, price)

@@ -9,6 +9,7 @@ If several closings apply to one position: liquidation > the agent's exit > stal
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,27 @@ class StepResult:
     nlv: F64
 
 
+class HourRule(Protocol):
+    """What an hour does to the positions that are held through it, before orders fill."""
+
+    def __call__(self, books: Books, state: SimState, held: Bool, block: F64) -> None:
+        """Change the books.
+
+        Args:
+            books: The rules of booking.
+            state: The books; `t` is the hour's end, `mark` still that of its beginning.
+            held: (N, 5) positions that were held through the hour.
+            block: (N, 5, 2, 10) a copy of Quotes.legs of their legs at the hour's end.
+        """
+        ...
+
+
+def ordinary_hour(books: Books, state: SimState, held: Bool, block: F64) -> None:
+    """Book the hour's funding, then its liquidations."""
+    books.fund(state, held, block)
+    books.liquidate(state, held, block)
+
+
 class VectorSim:
     """N independent episodes on one market; an ended episode stands still until it is reset.
 
@@ -57,6 +79,7 @@ class VectorSim:
         n: Number of episodes.
         recorder: Hears of every flow; slows the simulator, for backtests.
         quotes: The market laid out under the same rules, to share between simulators.
+        hour: What an hour does to open positions; a stress puts a worse one here.
     """
 
     def __init__(
@@ -67,6 +90,7 @@ class VectorSim:
         n: int,
         recorder: FlowRecorder | None = None,
         quotes: Q.Quotes | None = None,
+        hour: HourRule = ordinary_hour,
     ) -> None:
         self.market = market
         self.slots = slots
@@ -75,6 +99,7 @@ class VectorSim:
         self.quotes = quotes if quotes is not None else Q.lay_out(market, rules)
         self.books = Books(self.quotes, rules, recorder)
         self.recorder = recorder
+        self.hour = hour
         self.state = SimState.empty(n)
         self._mask: Bool | None = None
         self._held = np.zeros((n, max(market.n_instruments, 1)), np.bool_)
@@ -156,8 +181,7 @@ class VectorSim:
         s.t += moved
         held = s.active & moved[:, None]
         block = self.quotes.legs[s.t[:, None, None], s.leg]
-        self.books.fund(s, held, block)
-        self.books.liquidate(s, held, block)
+        self.hour(self.books, s, held, block)
         s.mark = np.where(s.active[:, :, None], block[..., Q.MARK], 1.0)
         if rules.fill_delay_steps == 1:
             fill(s, self.books, orders)
