@@ -71,31 +71,31 @@ def decoy(hours: int, rng: np.random.Generator) -> Script:
 
 
 def leverage_trap(hours: int, rng: np.random.Generator) -> Script:
-    """Three wild coins pay 0.06-0.09 % per 8 h, and jump daily; a calm one pays 0.04-0.06 %.
+    """Two wild coins pay 0.06-0.09 % per 8 h, and jump daily; a calm one pays 0.05-0.07 %.
 
     A jump of 12-16 % goes either way and is back after 2 to 6 hours. Both venues jump alike, so the pair as a
     whole loses nothing by it. At 10x it liquidates a leg: the long one 9.6 % down, the short one 9.5 % up.
     Between jumps a wild price trembles by 1 %, and that is what tells the two kinds apart: at no leverage it
     hurts by itself.
     """
-    wild = _spells(rng, hours, 3, 3, (8.0, 16.0), (1.0, 3.0), (6e-4, 9e-4))
-    calm = _spells(rng, hours, 1, 1, (8.0, 16.0), (1.0, 3.0), (4e-4, 6e-4))
+    wild = _spells(rng, hours, 2, 2, (8.0, 16.0), (1.0, 3.0), (6e-4, 9e-4))
+    calm = _spells(rng, hours, 1, 1, (8.0, 16.0), (1.0, 3.0), (5e-4, 7e-4))
     script = _script(np.concatenate([wild, calm], axis=1), rng)
-    jumps = np.zeros((hours, 4))
-    for coin in range(3):
+    jumps = np.zeros((hours, 3))
+    for coin in range(2):
         at = int(rng.exponential(18.0))
         while at < hours:
             lasts = int(rng.integers(2, 7))
             size = rng.uniform(0.12, 0.16)
             jumps[at : at + lasts, coin] = np.log1p(size if rng.random() < 0.5 else -size)
             at += lasts + 8 + int(rng.exponential(12.0))
-    tremble = 0.01 * rng.standard_normal((hours, 4)) * np.array([1.0, 1.0, 1.0, 0.0])
+    tremble = 0.01 * rng.standard_normal((hours, 3)) * np.array([1.0, 1.0, 0.0])
     return Script(
         script.carry,
         script.noise,
         script.glimpse,
         script.log_price + jumps + tremble,
-        np.array([4.0, 4.0, 4.0, np.inf]),  # entered 16 % down, the way back is 19 % up: beyond 5x
+        np.array([4.0, 4.0, np.inf]),  # entered 16 % down, the way back is 19 % up: beyond 5x
     )
 
 
