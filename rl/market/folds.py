@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from rl.market.arrays import HOUR_MS
+from rl.market.plan import MAX_HOURS
 from rl.market.splits import EMBARGO_HOURS, SHORTEST_PART_HOURS, Splits, Window
 from schemas.errors import DataError
 from schemas.walk_forward import FoldPlan
-
-_LONGEST_SEARCH = 100_000  # hours; no plan that ever fits needs as many more
 
 
 def fold_windows(hours: int, start_ms: int, episode_hours: int, plan: FoldPlan) -> list[Splits]:
@@ -36,14 +35,7 @@ def fold_windows(hours: int, start_ms: int, episode_hours: int, plan: FoldPlan) 
     """
     rows = _rows(hours, episode_hours, plan)
     if not _fit(rows):
-        needed = next(
-            (
-                n
-                for n in range(max(hours, 0) + 1, hours + _LONGEST_SEARCH)
-                if _fit(_rows(n, episode_hours, plan))
-            ),
-            None,
-        )
+        needed = _needed(hours, episode_hours, plan)
         wanted = "" if needed is None else f", and {needed} are needed"
         raise DataError(
             f"the data has {hours} hours{wanted} for {plan.n_folds} folds whose parts have "
@@ -85,6 +77,21 @@ def _rows(hours: int, episode_hours: int, plan: FoldPlan) -> list[tuple[Part, Pa
         chosen = (train[1] + embargo, train[1] + embargo + validation)
         folds.append((train, chosen, (begin, end)))
     return folds
+
+
+def _needed(hours: int, episode_hours: int, plan: FoldPlan) -> int | None:
+    """Return the number of hours from which on the plan fits, or None where no data set has as many."""
+
+    def fits(n: int) -> bool:
+        return _fit(_rows(n, episode_hours, plan))
+
+    below, enough = max(hours, 0), MAX_HOURS
+    if not fits(enough):
+        return None
+    while enough - below > 1:
+        middle = (below + enough) // 2
+        below, enough = (below, middle) if fits(middle) else (middle, enough)
+    return enough
 
 
 def _embargo(hours: int, episode_hours: int) -> int:

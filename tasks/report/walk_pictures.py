@@ -37,6 +37,9 @@ def joined_picture(summary: WalkForwardSummary, curve: pd.DataFrame, size: Size)
     """Draw the joined curves under the judged risk profile, a line where each fold begins."""
     figure = new_figure(size, 3.9 if not size.narrow else 3.3)
     ax = aligned_axes(figure, size)
+    left, bottom, _, height = ax.get_position().bounds
+    # Room for the longest name.
+    ax.set_position((left, bottom, (0.67 if size.narrow else 0.845) - left, height))
     own = curve[curve["preset"] == summary.preset]
     gains = {(who, seed): _gain(rows) for (_, who, seed), rows in by_curve(own).items()}
     seeds = pd.DataFrame({seed: gain for (who, seed), gain in gains.items() if who == AGENT})
@@ -73,17 +76,18 @@ def folds_picture(summary: WalkForwardSummary, size: Size) -> bytes:
     ax = figure.subplots()
     rivals = [curve.who for curve in summary.baselines(summary.preset) if curve.who != "cash"]
     for place, fold in enumerate(summary.folds):
-        for run in fold.runs:
+        for index, run in enumerate(fold.runs):
+            beside = 0.24 * ((index + 0.5) / len(fold.runs) - 0.5)
             chosen = run.seed == fold.chosen
             value = next(r.return_pct for r in run.results if r.preset == summary.preset)
             ax.plot(
-                place, value, marker="D" if chosen else "o", markersize=7 if chosen else 5, linestyle="",
+                place + beside, value, marker="D" if chosen else "o", markersize=7 if chosen else 5, linestyle="",
                 color=COLOURS["agent"], alpha=1.0 if chosen else 0.45, zorder=4 if chosen else 3,
             )  # fmt: skip
         for one in fold.baselines:
             if one.preset == summary.preset and one.policy in rivals:
                 ax.plot(
-                    place + 0.18 + 0.1 * rivals.index(one.policy), one.return_pct, marker="_", markersize=13,
+                    place + 0.2 + 0.1 * rivals.index(one.policy), one.return_pct, marker="_", markersize=13,
                     markeredgewidth=2.2, color=_colour(one.policy, summary), linestyle="",
                 )  # fmt: skip
     ax.axhline(0.0, color=COLOURS["cash"], linewidth=0.9, linestyle=(0, (4, 3)))
@@ -91,7 +95,7 @@ def folds_picture(summary: WalkForwardSummary, size: Size) -> bytes:
         range(len(summary.folds)),
         [f"fold {fold.number}\n{fold.test.start:%d %b}" for fold in summary.folds],
     )
-    ax.set_xlim(-0.5, len(summary.folds) - 0.3)
+    ax.set_xlim(-0.5, len(summary.folds) - 0.4)
     clean(ax)
     ax.tick_params(axis="x", labelcolor=INK)
     percent_axis(ax)
