@@ -16,6 +16,7 @@ Scheme = Literal["expanding", "rolling"]
 SCHEMES: Final[tuple[Scheme, ...]] = ("expanding", "rolling")
 CANDIDATE: Final = "candidate"
 AGENT: Final = "agent"
+SEVERAL: Final = "random"  # many runs beside each other, so no curve
 DEFAULT_FOLDS: Final = 4
 DEFAULT_SEEDS: Final = 3
 # Twelve trainings of so many episodes, and all that is around them, fit into a quarter of an hour on two

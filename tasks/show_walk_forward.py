@@ -18,7 +18,7 @@ CURVE_HEADER: Final = ("who", "return %", "drawdown %", "Sharpe")
 
 def joined(made: Cached) -> None:
     """Show the verdict, the joined curve and every fold."""
-    from rl.walk_forward import verdict
+    from rl.judge.walk_forward import verdict
 
     text = (made.path / WALK_FORWARD).read_text(encoding="utf-8")
     summary = WalkForwardSummary.model_validate_json(text)

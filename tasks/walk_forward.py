@@ -131,7 +131,8 @@ def join_folds(
     words = command(plan, preset, seeds, num_episodes, book, advanced)
 
     def compute(folder: Path) -> Mapping[str, Any]:
-        from rl.walk_forward import figures, join, verdict
+        from rl.judge.walk_forward import verdict
+        from rl.walk_forward import figures, join
         from tasks.report.walk_forward import write_walk_forward
 
         ui.say("Joining the folds, and writing the report", transient=True)
@@ -212,8 +213,9 @@ class _Read(NamedTuple):
 def _read_fold(store: Store, cut: Ref, runs: Sequence[Trained]) -> _Read:
     import pandas as pd
 
+    from rl.judge.walk_forward import choose, played, single_policies
     from rl.market.splits import Splits
-    from rl.walk_forward import HeldOut, choose, played, single_policies
+    from rl.walk_forward import HeldOut
 
     splits = Splits.model_validate_json((store.local(cut) / "splits.json").read_text(encoding="utf-8"))
     summaries: dict[int, BacktestSummary] = {}
@@ -264,7 +266,7 @@ def _summary(
     preset: PresetName,
     training: Any,
 ) -> WalkForwardSummary:
-    from rl.walk_forward import doubts
+    from rl.judge.walk_forward import doubts
 
     folds = tuple(fold.result for fold in read)
     first = read[0]

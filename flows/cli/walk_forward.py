@@ -100,7 +100,7 @@ def print_walk_forward(result: Mapping[str, Any], *, book: str, seconds: float) 
         )
         print(f"Took {duration(seconds)}.")
         return
-    from rl.walk_forward import verdict
+    from rl.judge.walk_forward import verdict
     from schemas.manifest import Ref
     from tasks.show_walk_forward import CURVE_HEADER, FOLD_HEADER, curve_rows, fold_rows
     from tasks.walk_forward import publish_walk_forward, read_walk_forward

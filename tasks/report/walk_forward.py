@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from rl.walk_forward import interquartile_mean, verdict
+from rl.judge.walk_forward import interquartile_mean, verdict
 from schemas.walk_forward import AGENT, WalkForwardSummary
 from tasks.report import canvas, page
 from tasks.report.page import Picture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import matplotlib.dates as mdates
 import pandas as pd
@@ -30,6 +30,8 @@ from tasks.report.canvas import (
 )
 from tasks.report.lines import COLOURS, _spread
 
+_CHOSEN: Final[dict[str, Any]] = {"marker": "D", "markersize": 7, "zorder": 4}
+_OTHER: Final[dict[str, Any]] = {"marker": "o", "markersize": 5, "zorder": 3, "alpha": 0.45}
 _OTHERS: Final = ("#7a5195", "#5b7fb8", "#8a6d3b")  # baselines that have no colour of their own
 
 
@@ -78,12 +80,9 @@ def folds_picture(summary: WalkForwardSummary, size: Size) -> bytes:
     for place, fold in enumerate(summary.folds):
         for index, run in enumerate(fold.runs):
             beside = 0.24 * ((index + 0.5) / len(fold.runs) - 0.5)
-            chosen = run.seed == fold.chosen
             value = next(r.return_pct for r in run.results if r.preset == summary.preset)
-            ax.plot(
-                place + beside, value, marker="D" if chosen else "o", markersize=7 if chosen else 5, linestyle="",
-                color=COLOURS["agent"], alpha=1.0 if chosen else 0.45, zorder=4 if chosen else 3,
-            )  # fmt: skip
+            looks = _CHOSEN if run.seed == fold.chosen else _OTHER
+            ax.plot(place + beside, value, color=COLOURS["agent"], linestyle="", **looks)
         for one in fold.baselines:
             if one.preset == summary.preset and one.policy in rivals:
                 ax.plot(
@@ -101,9 +100,8 @@ def folds_picture(summary: WalkForwardSummary, size: Size) -> bytes:
     percent_axis(ax)
     set_title(ax, "Return of each held-out part")
     handles = [
-        Line2D([], [], color=COLOURS["agent"], marker="D", linestyle="", markersize=6, label="candidate"),
-        Line2D([], [], color=COLOURS["agent"], marker="o", linestyle="", markersize=5, alpha=0.45,
-               label="other seeds"),
+        Line2D([], [], color=COLOURS["agent"], linestyle="", label="candidate", **_CHOSEN),
+        Line2D([], [], color=COLOURS["agent"], linestyle="", label="other seeds", **_OTHER),
         *(Line2D([], [], color=_colour(who, summary), marker="_", linestyle="", markersize=11,
                  markeredgewidth=2.2, label=plain(who)) for who in rivals),
     ]  # fmt: skip
