@@ -1,4 +1,4 @@
-"""`carryflow walk-forward`: what is typed is what is asked, and a mistake gets one sentence and exit code 2."""
+"""`carryflow walk-forward`: what is typed is what is asked; a mistake gets one sentence and exit code 2."""
 
 from __future__ import annotations
 
