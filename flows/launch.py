@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +136,39 @@ def run_backtest(
 
     result = in_prefect(begin, data=data, history=history, book=book, verbose=verbose, model=model)
     print_backtest(result, book=book)
+
+
+def run_walk_forward(
+    *,
+    data: Path,
+    history: Path | None,
+    book: str,
+    asked: Mapping[str, Any],
+    advanced: Advanced,
+    verbose: bool = False,
+) -> None:
+    """Run `walk_forward` here and print its summary; `asked` are the flow's other parameters."""
+    from flows.cli.walk_forward import print_walk_forward
+    from tasks.walk_forward import refuse_start
+
+    refuse_start(advanced)
+    parameters: dict[str, Any] = {
+        "data": str(data),
+        "history": str(history or ""),
+        "book": book,
+        "advanced": advanced,
+        **asked,
+    }
+
+    def start() -> dict[str, Any]:
+        from flows.walk_forward import walk_forward
+
+        result: dict[str, Any] = walk_forward(**_given(parameters))
+        return result
+
+    started = time.monotonic()
+    result = in_prefect(start, data=data, history=history, book=book, verbose=verbose)
+    print_walk_forward(result, book=book, seconds=time.monotonic() - started)
 
 
 def in_prefect(

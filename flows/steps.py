@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from tasks import show
+from tasks import show, show_walk_forward
 from tasks.audit import audit
 from tasks.backtest import backtest
 from tasks.certify import certify
 from tasks.features import features
+from tasks.folds import fold
 from tasks.ingest import ingest
 from tasks.judgement import judge
 from tasks.promotion import promote_challenger
 from tasks.step import as_task, uncached_task
 from tasks.stress import stress
 from tasks.training import train
+from tasks.walk_forward import join_folds
 
 INGEST = as_task(ingest, name="ingest", show=show.quality)
 FEATURES = as_task(features, name="features")
+FOLD = as_task(fold, name="fold")
 TRAIN = as_task(train, name="train", show=show.training)
 BACKTEST = as_task(backtest, name="backtest", show=show.backtest)
 AUDIT = as_task(audit, name="audit", show=show.audit)
@@ -23,3 +26,5 @@ STRESS = as_task(stress, name="stress", show=show.stress)
 CERTIFY = as_task(certify, name="certify", show=show.certificate)
 JUDGE = as_task(judge, name="judge", show=show.judgement)
 PROMOTE = uncached_task(promote_challenger, name="promote")
+PROMOTE = uncached_task(promote, name="promote")
+JOIN_FOLDS = as_task(join_folds, name="join folds", show=show_walk_forward.joined)

@@ -53,13 +53,27 @@ def publish_report(tested: str, judged: str, *, book: str, name: str) -> Path:
     Returns:
         The path of report.html.
     """
+    return lay_out([Ref.parse(tested), Ref.parse(judged)], book=book, name=name)
+
+
+def lay_out(artifacts: list[Ref], *, book: str, name: str) -> Path:
+    """Copy the files of some artifacts into `reports/<book>/<name>/`, unless it already holds these.
+
+    Args:
+        artifacts: One of them has a report.html.
+        book: Whose.
+        name: What was in the folder of that name gives way in one step.
+
+    Returns:
+        The path of report.html.
+    """
     root = resolve_root()
     store = Store(root)
     target = root / "reports" / book / name
-    source = f"{tested}\n{judged}\n"
+    source = "".join(f"{ref}\n" for ref in artifacts)
     known = target / SOURCE
     if not (known.is_file() and known.read_text(encoding="utf-8") == source):
-        _replace(target, [store.local(Ref.parse(ref)) for ref in (tested, judged)], source)
+        _replace(target, [store.local(ref) for ref in artifacts], source)
     return target / "report.html"
 
 

@@ -28,8 +28,10 @@ def schemas() -> dict[str, dict[str, Any]]:
     from flows.certify import certify
     from flows.data_to_model import data_to_model
     from flows.train import train
+    from flows.walk_forward import walk_forward
 
-    return {flow.name: flow.parameters.model_dump() for flow in (data_to_model, train, backtest, certify)}
+    every = (data_to_model, train, backtest, certify, walk_forward)
+    return {flow.name: flow.parameters.model_dump() for flow in every}
 
 
 def test_data_to_model_takes_the_flat_scalars_and_one_model(schemas: dict[str, dict[str, Any]]) -> None:
@@ -59,12 +61,28 @@ def test_the_default_number_of_episodes_is_the_recipes(schemas: dict[str, dict[s
     assert schemas["certify"]["properties"]["num_episodes"]["default"] == 0, "each market's own"
 
 
+def test_the_defaults_of_a_walk_forward_are_those_of_its_plan(schemas: dict[str, dict[str, Any]]) -> None:
+    from schemas.walk_forward import SCHEMES, FoldPlan
+
+    properties = schemas["walk-forward"]["properties"]
+    plan = FoldPlan()
+    assert [properties[name]["default"] for name in ("folds", "scheme", "held_out", "validation")] == [
+        plan.n_folds,
+        plan.scheme,
+        plan.held_out_share,
+        plan.validation_share,
+    ]
+    assert properties["scheme"]["enum"] == list(SCHEMES)
+    assert schemas["walk-forward"]["required"] == ["data"]
+
+
 def test_deployments_fit_the_flows(schemas: dict[str, dict[str, Any]]) -> None:
     file = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
     assert "pull" not in file  # Prefect fills in the absolute folder; a relative one crashes in the worker
     deployments = {deployment["name"]: deployment for deployment in file["deployments"]}
-    assert set(deployments) == {"retrain", "backtest", "certify"}
-    for name, flow in (("retrain", "data-to-model"), ("backtest", "backtest"), ("certify", "certify")):
+    flows = {"retrain": "data-to-model"} | {name: name for name in ("backtest", "certify", "walk-forward")}
+    assert set(deployments) == set(flows)
+    for name, flow in flows.items():
         path, _, _ = deployments[name]["entrypoint"].partition(":")
         assert (ROOT / path).is_file()
         assert set(deployments[name]["parameters"]) <= set(schemas[flow]["properties"])
@@ -80,11 +98,14 @@ def test_no_flow_keeps_results(schemas: dict[str, dict[str, Any]]) -> None:
     from flows import steps
     from flows.certify import certify
     from flows.data_to_model import data_to_model
+    from flows.walk_forward import walk_forward
 
     assert data_to_model.persist_result is False
     assert certify.persist_result is False
+    assert walk_forward.persist_result is False
     for task in (
         steps.INGEST, steps.FEATURES, steps.TRAIN, steps.BACKTEST, steps.JUDGE, steps.PROMOTE, steps.CERTIFY,
+        steps.FOLD, steps.JOIN_FOLDS,
     ):  # fmt: skip
         assert task.persist_result is False
 
