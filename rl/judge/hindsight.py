@@ -119,7 +119,7 @@ def hindsight(
                 weight = np.log1p(gain)
                 for i in np.flatnonzero(gain.any(axis=1)).tolist():
                     pair = int(paths.pair[cols[i]])
-                    # A place is needed from the decision on, for one delay: with two an order reserves nothing.
+                    # The place has to be free at the decision already; with two hours an order keeps none.
                     start = d if delay == 1 else filled
                     into.offer(int(group_of[pair]), pair, d, start, filled, weight[i])
     return kept[0].told(market, a, group_of, shared), kept[1].told(market, a, group_of, shared)
@@ -324,7 +324,9 @@ class _Paths:
         fee_long, fee_short = self.fee[0, cols][:, None], self.fee[1, cols][:, None]
         one_long = -margin_long + (entry_short - closes_short) - fee_short * closes_short
         one_short = -margin_short + (closes_long - entry_long) - fee_long * closes_long
-        kept_long = np.where(m_long == top_long, m_long * long_low, 0.0)  # the maintenance margin that is lost
+        kept_long = np.where(
+            m_long == top_long, m_long * long_low, 0.0
+        )  # the maintenance margin that is lost
         kept_short = np.where(m_short == top_short, m_short * short_low, 0.0)
         cases = (
             (may[0] & ~must[1], one_long, -kept_long),
