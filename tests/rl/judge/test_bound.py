@@ -109,7 +109,7 @@ def searched(
     rounds: int = 4,
     n: int = 48,
 ) -> np.ndarray:
-    """The highest NLV of a random search: of action sequences the best are kept, and changed here and there."""
+    """The highest NLV of a random search: the best action sequences are kept, and changed here and there."""
     rng = np.random.default_rng(seed)
     hours = window[1] - window[0]
     plans = np.where(rng.random((n, hours)) < 0.15, rng.integers(1, 36, (n, hours)), HOLD)
