@@ -241,12 +241,13 @@ def tiny(seed: int) -> MarketArrays:
         builder.events += [(row, name, float(rng.normal(0, 4e-3))) for row in range(8)]
         builder.low[name] = {r: builder.prices[name][r] * rng.uniform(0.93, 1.0) for r in range(8)}
         builder.high[name] = {r: builder.prices[name][r] * rng.uniform(1.0, 1.07) for r in range(8)}
-    if rng.random() < 0.3:
+    if seed >= 8:  # a venue falls silent just before its best rates
         builder.age[names[1]] = [0.0, 0.0, 0.0, 2.0, 4.0, 5.0, 0.0, 0.0]
+        builder.events += [(row, names[0], rate) for row, rate in ((5, -0.02), (6, -0.02), (7, 0.02))]
     return builder.build()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(10))
 def test_with_one_place_and_one_coin_the_bound_is_what_the_best_of_all_plans_earns(seed: int) -> None:
     """Every sequence of hold, either entry and exit over seven decisions is played: 16,384 of them."""
     plans = np.array(np.meshgrid(*[[HOLD, ENTER_LARGE, ENTER_LARGE + 1, EXIT]] * 7)).reshape(7, -1)
@@ -302,3 +303,43 @@ def test_what_was_never_on_offer_does_not_raise_the_bound() -> None:
     for first, pays in ((0, True), (5, True), (6, False)):
         told = bounds(built.build(), (first, 11), RULES, PRESETS["moderate"])
         assert (told.whole.bound_pct > 0.0) == pays
+
+
+@pytest.mark.parametrize("forced", ["stop-loss", "buffer", "liquidation", "stale quote", "nothing"])
+def test_what_is_closed_by_force_earns_nothing_later(forced: str) -> None:
+    """On offer at 0 alone, filled at 1, paid 5 % at 8; between, at 4, what may close it for good."""
+    long, short = ("C", "a"), ("C", "b")
+    calm = [100.0] * 10
+    apart = [100.0, 100.0, 100.0, 100.0, 104.0, 100.0, 100.0, 100.0, 100.0, 100.0]
+    jump = [100.0, 100.0, 100.0, 100.0, 130.0, 100.0, 100.0, 100.0, 100.0, 100.0]
+    built = Builder(prices={long: calm, short: calm}, events=[(8, short, 0.05)])
+    built.offers = [[0]] + [[]] * 9
+    config = TradingConfig(leverage=2, max_positions=1, stop_loss=0, liquidation_buffer=0.05)
+    if forced == "stop-loss":  # 4 % of one leg are 2 % of both
+        built.prices[short] = apart
+        config = config.model_copy(update={"stop_loss": -0.019})
+    elif forced == "buffer":  # 30 % of a margin of 50 %: less than half is left
+        built.prices = {long: jump, short: jump}
+        config = config.model_copy(update={"liquidation_buffer": 0.5})
+    elif forced == "liquidation":
+        built.high[short] = {4: 151.0}
+    elif forced == "stale quote":
+        built.age[long] = [0.0, 0.0, 0.0, 0.0, 3.5, 0.0, 0.0, 0.0, 0.0, 0.0]
+    told = bounds(built.build(), (0, 9), RULES, config)
+    paid = 100.0 * 0.6 * 2 / 2 * (0.05 - 4 * 5e-4)
+    assert told.funding.bound_pct == pytest.approx(0.0 if forced != "nothing" else paid)
+    assert told.whole.bound_pct == pytest.approx(0.0 if forced != "nothing" else paid)
+    # Just within each limit it is held, and paid.
+    near = {
+        "stop-loss": (config.model_copy(update={"stop_loss": -0.022}), None),
+        "buffer": (config.model_copy(update={"liquidation_buffer": 0.3}), None),
+        "liquidation": (config, {4: 148.0}),
+        "stale quote": (config, None),
+        "nothing": (config, None),
+    }
+    if forced == "stale quote":
+        built.age[long][4] = 3.0
+    kept, high = near[forced]
+    if high is not None:
+        built.high[short] = high
+    assert bounds(built.build(), (0, 9), RULES, kept).whole.bound_pct == pytest.approx(paid)
