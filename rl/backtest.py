@@ -25,7 +25,7 @@ from schemas.backtest import BacktestSummary, Ladder, PolicyName, Rival, Trained
 from schemas.errors import DataError
 from schemas.trading import MarketRules, TradingConfig
 
-LIBRARIES = ("numpy", "pandas", "pyarrow", "torch")
+LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "torch")
 
 
 def agent_actor(policy: Policy, scaler: Scaler, market: MarketArrays) -> Actor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rl.judge.skill import skill, skill_words
+from rl.judge.verdict import verdict
 from schemas.backtest import BacktestSummary, PresetBounds
 from tests.rl.judge.test_verdict import backtest
 
@@ -33,6 +34,7 @@ def test_the_words_name_both_bounds_and_the_share() -> None:
         "In hindsight nobody could have returned more than +2.29 %, or earned a carry above +0.95 %. "
         "Skill: 31 % of the way from greedy to the funding bound."
     )
+    assert skill_words(told, "moderate") in verdict(told, "moderate").details
     assert "Skill: 0 % of" in skill_words(with_bound(backtest(0.5), 0.95, -0.001), "moderate")
 
 
