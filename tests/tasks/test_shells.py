@@ -27,6 +27,7 @@ from tasks.readiness import measure
 from tasks.registry import Registry
 from tasks.store import Store
 from tasks.training import train
+from tests.tasks.test_promotion import trained
 
 TINY = {
     "n_envs": 4, "n_cohorts": 2, "rollout_steps": 24, "batch_size": 96, "n_epochs": 1, "episode_hours": 24,
@@ -176,6 +177,11 @@ def test_the_versions_a_book_points_at_are_replayed_beside_the_candidate(
     summary = BacktestSummary.model_validate_json((gone.path / "backtest.json").read_text("utf-8"))
     assert summary.rivals[0].version == champion.version and summary.rivals[0].missing
     assert summary.result("moderate", "champion") is None
+
+    foreign = register(registry, store, trained(root))  # whole, but no checkpoint that this program can read
+    registry.move("champion", foreign.version, reason="of another time")
+    summary = BacktestSummary.model_validate_json((tested().path / "backtest.json").read_text("utf-8"))
+    assert summary.rivals[0].version == foreign.version and summary.rivals[0].missing
 
 
 def test_the_ladder_asked_for_is_the_one_replayed(root: Path, finished: tuple[Path, Cached, Cached]) -> None:
