@@ -325,6 +325,8 @@ def test_what_is_closed_by_force_earns_nothing_later(forced: str) -> None:
         built.high[short] = {4: 151.0}
     elif forced == "stale quote":
         built.age[long] = [0.0, 0.0, 0.0, 0.0, 3.5, 0.0, 0.0, 0.0, 0.0, 0.0]
+    else:
+        built.high[short] = {1: 151.0}  # in the hour that ends with the fill
     told = bounds(built.build(), (0, 9), RULES, config)
     paid = 100.0 * 0.6 * 2 / 2 * (0.05 - 4 * 5e-4)
     assert told.funding.bound_pct == pytest.approx(0.0 if forced != "nothing" else paid)
@@ -343,3 +345,17 @@ def test_what_is_closed_by_force_earns_nothing_later(forced: str) -> None:
     if high is not None:
         built.high[short] = high
     assert bounds(built.build(), (0, 9), RULES, kept).whole.bound_pct == pytest.approx(paid)
+
+
+def test_a_stale_exit_that_pays_is_worth_it_less_its_penalty() -> None:
+    """The long leg is stale at 4, where the short one is paid 5 %: nobody gets that without the penalty."""
+    long, short = ("C", "a"), ("C", "b")
+    built = Builder(prices={name: [100.0] * 10 for name in (long, short)}, events=[(4, short, 0.05)])
+    built.age[long] = [0.0, 0.0, 0.0, 0.0, 3.5, 0.0, 0.0, 0.0, 0.0, 0.0]
+    built.offers = [[0]] + [[]] * 9
+    config = TradingConfig(leverage=2, max_positions=1, stop_loss=0, liquidation_buffer=0.05)
+    told = bounds(built.build(), (0, 9), RULES, config)
+    paid = 100.0 * 0.6 * 2 / 2 * (0.05 - 4 * 5e-4 - 0.005)
+    assert told.whole.bound_pct == told.funding.bound_pct == pytest.approx(paid)
+    curve, _, _ = play(built.build(), (0, 9), RULES, config, 1, planned(told.whole.plan, 1))
+    assert 100.0 * (curve[-1, 0] / RULES.initial_capital - 1.0) == pytest.approx(paid)
