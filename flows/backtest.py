@@ -28,7 +28,7 @@ def backtest(
     seed: Annotated[int, Field(ge=0)] = 0,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
 ) -> dict[str, Any]:
-    """Replay a policy beside cash, random and greedy, and write a report.
+    """Replay a policy beside every rung of the ladder, and write a report.
 
     A window that overlaps what the policy was trained or chosen on is stamped IN-SAMPLE.
 
@@ -77,6 +77,7 @@ def backtest(
         end=end,
         random_runs=random_runs,
         seed=seed,
+        ladder=advanced.ladder,
     )
     judged = call(
         JUDGE,

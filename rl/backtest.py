@@ -12,19 +12,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rl.baselines import HOLD, cash, greedy, random_valid
+from rl.baselines import HOLD, cash, greedy, hold_until_flip, random_valid
 from rl.decide import decide, encode_hour
-from rl.judge.metrics import daily_returns, overlap_hours, profit_split, return_pct, sharpe
+from rl.judge.metrics import overlap_hours
+from rl.ladder import RivalVersion, preset_bounds, with_interest
 from rl.market.arrays import HOUR_MS, Bool, MarketArrays
 from rl.market.scaler import Scaler
+from rl.outcome import by_boundary, outcome
 from rl.policy import MarketCode, Policy
-from rl.replay import Actor, Group, Replay, replay
-from rl.sim.state import BUFFER_EXITS, INVALID, KINDS, LIQUIDATIONS, STALE_EXITS, STOP_EXITS, VOIDS
-from schemas.backtest import BacktestSummary, PolicyName, PolicyResult, TrainedWindow
+from rl.replay import Actor, Group, replay
+from schemas.backtest import BacktestSummary, Ladder, PolicyName, Rival, TrainedWindow
 from schemas.errors import DataError
-from schemas.trading import FUNDING_BOUNDARIES, FundingBoundary, MarketRules, TradingConfig
+from schemas.trading import MarketRules, TradingConfig
 
-LIBRARIES = ("numpy", "pandas", "pyarrow", "torch")
+LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "torch")
 
 
 def agent_actor(policy: Policy, scaler: Scaler, market: MarketArrays) -> Actor:
@@ -59,6 +60,11 @@ def cash_actor() -> Actor:
 def greedy_actor(market: MarketArrays) -> Actor:
     """Let the greedy baseline decide from what is on offer at t."""
     return lambda t, private, mask: greedy(market.slot_raw[t], private, mask)
+
+
+def flip_actor(market: MarketArrays, entry_apr: float) -> Actor:
+    """Let hold-until-flip decide, which enters above a 3-day APR, percent a year."""
+    return lambda t, private, mask: hold_until_flip(market.slot_raw[t], private, mask, entry_apr)
 
 
 def random_actor(first: int, hours: int, runs: int, seed: int) -> Actor:
@@ -118,11 +124,13 @@ def run_backtest(
     random_runs: int = 100,
     seed: int = 0,
     trained_on: Sequence[TrainedWindow] | None = None,
+    rivals: Sequence[RivalVersion] = (),
+    ladder: Ladder | None = None,
     version: str | None = None,
     data_hash: str = "",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> BacktestSummary:
-    """Replay a window under every preset with the candidate, cash, random and greedy.
+    """Replay a window under every preset with the candidate and every rung of the ladder.
 
     Writes equity.parquet, trades.parquet, trades.csv, cash_flows.parquet and backtest.json.
 
@@ -136,6 +144,8 @@ def run_backtest(
         random_runs: Independent runs of the random baseline.
         seed: Seed of the random baseline.
         trained_on: The candidate's train and validation hours; None where they are not known.
+        rivals: The versions that the book's aliases point at, where they are not the candidate.
+        ladder: What cash earns, when hold-until-flip enters, and whether bounds are worked out.
         version: Name of the version judged.
         data_hash: Hash of the data.
         on_progress: Told (hours done, hours in all).
@@ -149,29 +159,46 @@ def run_backtest(
     a, b = window
     if not 0 <= a < b < market.n_hours:
         raise DataError(f"rows {a} to {b} are not a window of {market.n_hours} hours.", "window")
-    chance = random_actor(a, b - a, random_runs, seed) if random_runs else None
-    rule = greedy_actor(market)
-    groups: list[Group] = []
-    for name, config in presets.items():
-        if candidate is not None:
-            groups.append(Group(name, "agent", config, 1, candidate))
-        groups.append(Group(name, "greedy", config, 1, rule))
-        if chance is not None:
-            groups.append(Group(name, "random", config, random_runs, chance))
-        groups.append(Group(name, "cash", config, 1, cash_actor()))
-    told = replay(market, window, rules, groups, on_progress=on_progress)
-    by_boundary = _by_boundary(market, window, rules, told)
+    steps = ladder or Ladder()
+    actors: dict[PolicyName, Actor] = {} if candidate is None else {"agent": candidate}
+    actors |= {rival.policy: rival.actor for rival in rivals if rival.actor is not None}
+    actors |= {"greedy": greedy_actor(market), "flip": flip_actor(market, steps.flip_apr)}
+    if random_runs:
+        actors["random"] = random_actor(a, b - a, random_runs, seed)
+    actors["cash"] = cash_actor()
+    groups = [
+        Group(name, policy, config, random_runs if policy == "random" else 1, actor)
+        for name, config in presets.items()
+        for policy, actor in actors.items()
+    ]
+    capital = rules.initial_capital
+    told = with_interest(replay(market, window, rules, groups, on_progress=on_progress), steps, capital)
+    boundaries = by_boundary(market, window, rules, told)
+    interest = capital * steps.cash_pct(b - a) / 100.0
+    results = tuple(
+        outcome(
+            told,
+            group,
+            capital,
+            boundaries.get((group.preset, group.policy), {}),
+            interest if group.policy == "cash" else 0.0,
+        )
+        for group in groups
+    )
+
+    def overlap_with(seen: Sequence[TrainedWindow]) -> int:
+        return overlap_hours(told.curves.time_ms, [(_ms(w.start), _ms(w.end)) for w in seen])
+
     overlap: int | None = 0
     if candidate is not None:
-        spans = None if trained_on is None else [(_ms(w.start), _ms(w.end)) for w in trained_on]
-        overlap = None if spans is None else overlap_hours(told.curves.time_ms, spans)
+        overlap = None if trained_on is None else overlap_with(trained_on)
     summary = BacktestSummary(
         version=version,
         data_hash=data_hash,
         start=_when(market.hour_ms(a)),
         end=_when(market.hour_ms(b)),
         hours=b - a,
-        initial_capital=rules.initial_capital,
+        initial_capital=capital,
         in_sample=None if overlap is None else overlap > 0,
         overlap_hours=overlap,
         trained_on=tuple(trained_on or ()),
@@ -179,10 +206,19 @@ def run_backtest(
         random_runs=random_runs,
         presets=dict(presets),
         rules=rules,
-        results=tuple(
-            _result(told, group, rules.initial_capital, by_boundary.get((group.preset, group.policy), {}))
-            for group in groups
+        ladder=steps,
+        rivals=tuple(
+            Rival(
+                policy=rival.policy,
+                version=rival.version,
+                trained_on=tuple(rival.trained_on),
+                overlap_hours=None if rival.actor is None else overlap_with(rival.trained_on),
+                missing=rival.missing,
+            )
+            for rival in rivals
         ),
+        results=results,
+        bounds=preset_bounds(market, window, rules, presets, results) if steps.bound else (),
         versions={"python": platform.python_version()} | {name: installed(name) for name in LIBRARIES},
     )
     _write(out_dir, "equity.parquet", lambda path: _parquet(told.equity(), path))
@@ -199,83 +235,6 @@ def run_backtest(
         lambda path: path.write_text(summary.model_dump_json(indent=2) + "\n", "utf-8"),
     )
     return summary
-
-
-def _by_boundary(
-    market: MarketArrays, window: tuple[int, int], rules: MarketRules, told: Replay
-) -> dict[tuple[str, PolicyName], dict[FundingBoundary, float]]:
-    """Return what the judged policies return under either boundary of funding, percent.
-
-    The rule not chosen needs a second replay, of these policies alone: what they see of their funding
-    differs, so they may decide otherwise.
-    """
-    judged = [group for group in told.groups if group.policy in ("agent", "greedy")]
-    returns: dict[tuple[str, PolicyName], dict[FundingBoundary, float]] = {}
-    for boundary in FUNDING_BOUNDARIES:
-        other = rules.model_copy(update={"funding_boundary": boundary})
-        run = told if boundary == rules.funding_boundary else replay(market, window, other, judged)
-        for group in judged:
-            nlv = run.curves.nlv[:, run.rows(group).start]
-            own = returns.setdefault((group.preset, group.policy), {})
-            own[boundary] = return_pct(nlv, rules.initial_capital)
-    return returns
-
-
-def _result(
-    told: Replay, group: Group, initial: float, by_boundary: dict[FundingBoundary, float]
-) -> PolicyResult:
-    """Sum up one policy under one preset; means over its runs."""
-    own, state, curves = told.rows(group), told.state, told.curves
-    returns = np.array([return_pct(curves.nlv[:, i], initial) for i in range(own.start, own.stop)])
-    booked = dict(zip(KINDS, state.booked[own].mean(axis=0).tolist(), strict=True))
-    counts = state.counts[own].mean(axis=0)
-    hours = curves.hours[own]
-    exposure, market_time = [], []
-    for i in range(own.start, own.stop):
-        k = slice(1, int(curves.hours[i]) + 1)
-        exposure.append(float(np.mean(curves.gross_notional[k, i] / curves.nlv[k, i])))
-        market_time.append(float(np.mean(curves.positions[k, i] > 0)))
-    lived = int(hours[0]) + 1
-    figure = sharpe(daily_returns(curves.time_ms[:lived], curves.nlv[:lived, own.start]))
-    several = group.policy == "random"
-    beaten = None
-    if group.policy == "agent":
-        rivals = [g for g in told.groups if g.preset == group.preset and g.policy == "random"]
-        if rivals:
-            beaten = int((told.curves.nlv[-1, told.rows(rivals[0])] < curves.nlv[-1, own.start]).sum())
-    return PolicyResult(
-        preset=group.preset,
-        policy=group.policy,
-        runs=group.runs,
-        return_pct=float(returns.mean()),
-        return_p5_pct=float(np.percentile(returns, 5)) if several else None,
-        return_p95_pct=float(np.percentile(returns, 95)) if several else None,
-        return_pct_by_boundary=by_boundary,
-        max_drawdown_pct=float(100.0 * state.max_drawdown[own].mean()),
-        final_nlv=float(curves.nlv[-1, own].mean()),
-        trades=float(state.serials[own].mean()),
-        open_at_end=float(state.active[own].sum(axis=1).mean()),
-        liquidations=float(counts[LIQUIDATIONS]),
-        stale_exits=float(counts[STALE_EXITS]),
-        stop_losses=float(counts[STOP_EXITS]),
-        buffer_exits=float(counts[BUFFER_EXITS]),
-        voids=float(counts[VOIDS]),
-        invalid=float(counts[INVALID]),
-        estimated_settlements=float(told.estimated[own].mean()),
-        off_boundary_settlements=float(told.off_boundary[own].mean()),
-        split=profit_split(
-            booked, float(curves.unrealised[-1, own].mean()), float(curves.closing_costs[-1, own].mean())
-        ),
-        turnover=float(told.traded[own].mean() / initial),
-        exposure=float(np.mean(exposure)),
-        time_in_market=float(np.mean(market_time)),
-        hours=int(hours.max()),
-        ended_early=float((hours < len(curves.time_ms) - 1).mean()),
-        random_runs_beaten=beaten,
-        days=figure.days,
-        sharpe=None if several else figure.annual,
-        sharpe_note="not claimed for a mean over runs" if several else figure.note,
-    )
 
 
 def _parquet(frame: pd.DataFrame, path: Path) -> None:

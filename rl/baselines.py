@@ -61,7 +61,8 @@ def greedy(slot_raw: F64, private: np.ndarray, mask: Bool) -> I64:
 
     Enters, large, the valid slot with the highest 24 h projected profit whose projected 72 h funding exceeds
     its round-trip cost. Leaves a position whose pair's 24 h net rate is below 0, the worst first. Leaving
-    goes before entering; ties go to the lowest slot.
+    goes before entering; ties go to the lowest slot. Between the two lies its hysteresis: what it enters has
+    to pay for a round trip, what it holds, whose round trip is spent, only has to pay.
 
     Args:
         slot_raw: (N, 10, 20) unscaled opportunity features, NaN is null; (10, 20) where one hour serves all.

@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.promotion import Alias
 from schemas.trading import FundingBoundary, MarketRules, TradingConfig
 
-PolicyName = Literal["agent", "greedy", "random", "cash"]
-POLICIES: Final[tuple[PolicyName, ...]] = ("agent", "greedy", "random", "cash")
+PolicyName = Literal["agent", "champion", "challenger", "greedy", "flip", "random", "cash"]
+POLICIES: Final[tuple[PolicyName, ...]] = get_args(PolicyName)
+RIVALS: Final[tuple[Alias, ...]] = ("champion", "challenger")
+HOURS_A_YEAR: Final = 8760
+
+
+class Ladder(BaseModel):
+    """What the rungs of the ladder are made of; every field is shown in the Prefect form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cash_apr: float = Field(
+        0.0, ge=0, le=100, description="What cash earns, percent a year: the hurdle of doing nothing."
+    )
+    flip_apr: float = Field(
+        30.0,
+        ge=0,
+        description="Hold-until-flip enters above this 3-day APR, percent a year.",
+    )
+    bound: bool = Field(
+        True, description="Work out the bounds; seconds for weeks of data, minutes for months."
+    )
+
+    def cash_pct(self, hours: int) -> float:
+        """Return what cash earns in so many hours, percent: simple interest."""
+        return simple_interest_pct(self.cash_apr, hours)
+
+
+def simple_interest_pct(apr: float, hours: int) -> float:
+    """Return simple interest at an APR, percent of the capital, over some hours."""
+    return apr * hours / HOURS_A_YEAR
 
 
 class TrainedWindow(BaseModel):
@@ -23,11 +53,52 @@ class TrainedWindow(BaseModel):
     end: datetime
 
 
+class Rival(BaseModel):
+    """A version that an alias of the book points at, beside the one that is judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: Alias
+    version: str
+    trained_on: tuple[TrainedWindow, ...] = ()
+    overlap_hours: int | None = Field(
+        None, description="Hours of the window in its training or validation; null where it was not replayed."
+    )
+    missing: str = Field("", description="Why it was not replayed; empty where it was.")
+
+    @property
+    def in_sample(self) -> bool:
+        """Return whether the window overlaps what it was trained or selected on."""
+        return bool(self.overlap_hours)
+
+
+class PresetBounds(BaseModel):
+    """What nobody can beat in the window under one preset, and who came how far.
+
+    A `plan` is a set of trades known in hindsight that keeps every limit of its bound: the best one lies
+    between the two.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str
+    bound_pct: float = Field(description="No policy returns more, percent of the initial capital.")
+    plan_pct: float
+    funding_bound_pct: float = Field(
+        description="No policy's carry is more: both legs at a common price, so that bounce pays nobody."
+    )
+    funding_plan_pct: float
+    skill: dict[PolicyName, float | None] = Field(
+        {},
+        description="(return - greedy's) / (funding bound - greedy's); null where the bound is not above.",
+    )
+
+
 class ProfitSplit(BaseModel):
     """Where the change of NLV came from; quote currency, signed as it moved the NLV.
 
-    The fields add up to the change of NLV exactly: the first six are sums of cash flows, the
-    last two value what is still open at the end.
+    The fields add up to the change of NLV exactly: the first six are sums of cash flows, the next
+    two value what is still open at the end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,11 +111,12 @@ class ProfitSplit(BaseModel):
     liquidation: float = Field(0.0, description="Margins lost to liquidations.")
     unrealised: float = Field(0.0, description="Price profit of what is open at the end.")
     closing_costs: float = Field(0.0, description="Fees and slippage of closing it, not yet paid; negative.")
+    interest: float = Field(0.0, description="What cash earns at the ladder's APR; of `cash` alone.")
 
     @property
     def total(self) -> float:
         """Return the change of NLV, quote currency."""
-        return self.carry + self.prices + self.penalty
+        return self.carry + self.prices + self.penalty + self.interest
 
     @property
     def prices(self) -> float:
@@ -57,13 +129,16 @@ class ProfitSplit(BaseModel):
 
     @property
     def costs(self) -> float:
-        """Return fees, slippage, penalties and what closing would cost; funding + costs + prices = total."""
+        """Return fees, slippage, penalties and what closing would cost, negative."""
         return self.fees + self.slippage + self.penalty + self.closing_costs
 
     def told(self, capital: float) -> tuple[float, float, float]:
-        """Return funding, costs and prices in percent of the capital, as tables tell a return."""
+        """Return funding, costs and prices in percent of the capital, as tables tell a return.
+
+        They add up to it; the interest of cash stands with funding.
+        """
         percent = 100.0 / capital
-        return self.funding * percent, self.costs * percent, self.prices * percent
+        return (self.funding + self.interest) * percent, self.costs * percent, self.prices * percent
 
     @property
     def carry(self) -> float:
@@ -136,9 +211,24 @@ class BacktestSummary(BaseModel):
     random_runs: int
     presets: dict[str, TradingConfig]
     rules: MarketRules
+    ladder: Ladder = Ladder()
+    rivals: tuple[Rival, ...] = ()
     results: tuple[PolicyResult, ...]
+    bounds: tuple[PresetBounds, ...] = ()
     versions: dict[str, str] = {}
 
     def result(self, preset: str, policy: PolicyName) -> PolicyResult | None:
         """Return one policy's result under one preset, or None if it was not run."""
         return next((r for r in self.results if r.preset == preset and r.policy == policy), None)
+
+    def bound(self, preset: str) -> PresetBounds | None:
+        """Return the bounds under one preset, or None if they were not worked out."""
+        return next((bound for bound in self.bounds if bound.preset == preset), None)
+
+    def rival(self, policy: Alias) -> Rival | None:
+        """Return what is known of an alias' version, or None where there was none to compare with."""
+        return next((rival for rival in self.rivals if rival.policy == policy), None)
+
+    def cash_pct(self, apr: float) -> float:
+        """Return what cash would have earned in the window at an APR, percent."""
+        return simple_interest_pct(apr, self.hours)

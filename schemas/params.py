@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.backtest import Ladder
 from schemas.promotion import PromotionPolicy
 from schemas.trading import PRESETS, MarketRules, PresetName, TradingConfig
 from schemas.training import Recipe, TrainingConfig
@@ -18,7 +19,7 @@ AUDIT_TIMES: Final = 10
 
 
 class Advanced(BaseModel):
-    """Everything that rarely changes: input rules, the recipe, the market's rules and the gates."""
+    """Everything that rarely changes: input rules, recipe, the market's rules, ladder and gates."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,6 +34,7 @@ class Advanced(BaseModel):
     rules: MarketRules = Field(
         default_factory=MarketRules, description="What venues charge and how orders fill."
     )
+    ladder: Ladder = Field(default_factory=Ladder, description="What a backtest holds a policy against.")
     gates: PromotionPolicy = Field(
         default_factory=PromotionPolicy, description="What a version must show to be promoted."
     )

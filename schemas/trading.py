@@ -111,7 +111,7 @@ class MarketRules(BaseModel):
     initial_capital: float = Field(
         10_000.0, gt=0, description="Equity at the start of a backtest, quote currency."
     )
-    taker_fee: dict[str, float] = Field(
+    taker_fee: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={"binance": 0.0005, "bybit": 0.00055, "hyperliquid": 0.00045},
         description="Taker fee by venue, a fraction of notional.",
     )

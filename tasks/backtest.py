@@ -1,22 +1,25 @@
-"""Backtest: one policy on one window of the market, under every preset, beside its baselines."""
+"""Backtest: one policy on one window of the market, under every preset, beside the rungs of the ladder."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from schemas.errors import ConfigError
+from schemas.backtest import Ladder, TrainedWindow
+from schemas.errors import ConfigError, UserError
 from schemas.manifest import Ref
+from schemas.registry import Windows
 from schemas.trading import PRESETS, MarketRules, TradingConfig
 from tasks import ui
 from tasks.cache import Cached, run_cached
 from tasks.files import canonical_json, sha256_file, sha256_text
 from tasks.models import find_model
 from tasks.openings import record_opening
+from tasks.rivals import Found, find_rivals
 from tasks.store import Store, content_hash, resolve_root
 
 STEP = "backtest"
@@ -44,8 +47,11 @@ def backtest(
     end: str = "",
     random_runs: int = 100,
     seed: int = 0,
+    ladder: Ladder | None = None,
 ) -> Cached:
     """Replay a window of the market and write its tables; the opening goes into the book's ledger.
+
+    The book's champion and challenger are replayed beside the candidate where they are other versions.
 
     Args:
         features: What `features` made.
@@ -60,6 +66,7 @@ def backtest(
         end: First hour no longer in it, over `window`.
         random_runs: Runs of the random baseline.
         seed: Seed of the random baseline.
+        ladder: What cash earns, when hold-until-flip enters, and whether bounds are worked out.
 
     Raises:
         ArtifactError: There is no such model.
@@ -73,10 +80,16 @@ def backtest(
     hours = _window(store.path(features), window, start, end)
     profiles = _profiles(presets, custom)
     shown = {name: profile.model_dump(mode="json") for name, profile in profiles.items()}
+    steps = ladder or Ladder()
+    candidate = sha256_file(path)
+    rivals = find_rivals(store, book, candidate)
+    for rival in rivals:
+        if rival.missing:
+            ui.note(f"The {rival.policy} {rival.version} is not replayed: {rival.missing}")
 
     def compute(folder: Path) -> Mapping[str, Any]:
         return _replay(
-            store.local(features), path, folder, rules, profiles, hours,
+            store.local(features), path, folder, rules, profiles, hours, rivals, steps,
             random_runs=random_runs, seed=seed, data_hash=manifest.inputs["dataset"],
         )  # fmt: skip
 
@@ -84,7 +97,11 @@ def backtest(
         store,
         STEP,
         modules=("tasks.backtest",),
-        inputs={"features": content_hash(manifest), "model": sha256_file(path)},
+        inputs={
+            "features": content_hash(manifest),
+            "model": candidate,
+            **{rival.policy: rival.content for rival in rivals},
+        },
         params={
             "rules": rules.model_dump(mode="json"),
             "presets": shown,
@@ -92,6 +109,7 @@ def backtest(
             "end": hours.end,
             "random_runs": random_runs,
             "seed": seed,
+            "ladder": steps.model_dump(mode="json"),
         },
         compute=compute,
     )
@@ -118,6 +136,8 @@ def _replay(
     rules: MarketRules,
     presets: Mapping[str, TradingConfig],
     hours: Hours,
+    found: Sequence[Found],
+    ladder: Ladder,
     *,
     random_runs: int,
     seed: int,
@@ -129,19 +149,25 @@ def _replay(
     from rl.checkpoint import load_checkpoint
     from rl.identity import trial_of, version_of
     from rl.judge.trials import daily_sharpes
+    from rl.ladder import RivalVersion
     from rl.market.assemble import assemble
-    from schemas.backtest import TrainedWindow
 
     ui.say("Replaying the window", transient=True)
     market = assemble(sorted((source / "days").iterdir()), rules)
     checkpoint = load_checkpoint(path)
     rows = window_rows(market, _instant(hours.start, "start"), _instant(hours.end, "end"))
-    seen = checkpoint.info.windows
-    trained_on = [
-        TrainedWindow(name=name, start=datetime.fromisoformat(span[0]), end=datetime.fromisoformat(span[1]))
-        for name, span in (("train", seen.train), ("validation", seen.validation))
-    ]
     version = version_of(checkpoint)
+
+    def as_rival(one: Found) -> RivalVersion:
+        if one.path is None:
+            return RivalVersion(one.policy, one.version, None, missing=one.missing)
+        try:
+            known = load_checkpoint(one.path)
+        except UserError as error:
+            return RivalVersion(one.policy, one.version, None, missing=str(error))
+        actor = agent_actor(known.policy(), known.scaler(), market)
+        return RivalVersion(one.policy, one.version, actor, _trained_on(known.info.windows))
+
     summary = run_backtest(
         market,
         rows,
@@ -151,7 +177,9 @@ def _replay(
         out_dir=folder,
         random_runs=random_runs,
         seed=seed,
-        trained_on=trained_on,
+        trained_on=_trained_on(checkpoint.info.windows),
+        rivals=[as_rival(one) for one in found if one.version != version],
+        ladder=ladder,
         version=version,
         data_hash=data_hash,
         on_progress=lambda done, total: ui.say(f"Backtest: hour {done} of {total}", transient=True),
@@ -170,6 +198,18 @@ def _replay(
             pd.read_parquet(folder / "equity.parquet", columns=["preset", "policy", "run", "time", "nlv"])
         ),
     }
+
+
+def _trained_on(seen: Windows) -> list[TrainedWindow]:
+    """Return the hours a version was trained and selected on."""
+    spans: tuple[tuple[Literal["train", "validation"], tuple[str, str]], ...] = (
+        ("train", seen.train),
+        ("validation", seen.validation),
+    )
+    return [
+        TrainedWindow(name=name, start=datetime.fromisoformat(start), end=datetime.fromisoformat(end))
+        for name, (start, end) in spans
+    ]
 
 
 def _window(features: Path, window: str, start: str, end: str) -> Hours:

@@ -42,7 +42,7 @@ def backtest(
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:
-    """Replay a policy on any data and window, beside cash, random and greedy.
+    """Replay a policy on any data and window, beside cash, random, greedy and the book's own versions.
 
     A window that overlaps what the policy was trained or chosen on is stamped IN-SAMPLE. Any flag of
     the risk profile replays that profile, called "custom", instead of the presets; what no flag says is

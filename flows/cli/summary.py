@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.cli.terminal import heading, print_table
-from schemas.backtest import BacktestSummary
+from schemas.backtest import POLICIES, BacktestSummary, PolicyName
 from schemas.checkpoint import TRAINING, TrainingResult
 from schemas.health import HealthReport
 from schemas.manifest import Ref
@@ -17,8 +17,9 @@ from tasks.progress import duration
 from tasks.reports import publish_report, replay_name
 from tasks.store import Store, resolve_root
 
-_SHOWN = ("agent", "greedy", "random", "cash")
-_NAMES = {"agent": "policy", "random": "random (mean)"}
+_NAMES: Mapping[PolicyName, str] = {
+    "agent": "policy", "random": "random (mean)", "flip": "hold until flip"
+}  # fmt: skip
 
 
 def print_run(result: Mapping[str, Any], *, book: str, preset: str, seconds: float) -> None:
@@ -92,8 +93,8 @@ def print_results(summary: BacktestSummary, preset: str) -> None:
         print("IN-SAMPLE: the window overlaps what the policy was trained or chosen on.\n")
     rows = []
     for name in summary.presets:
-        for policy in _SHOWN:
-            result = summary.result(name, policy)  # type: ignore[arg-type]
+        for policy in POLICIES:
+            result = summary.result(name, policy)
             if result is not None:
                 rows.append([
                     name, _NAMES.get(policy, policy), result.return_pct,

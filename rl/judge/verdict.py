@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rl.judge.gates import counted, percent
+from rl.judge.skill import skill_words
 from schemas.backtest import BacktestSummary, PolicyResult
 
 Tone = Literal["good", "mixed", "bad", "neutral"]
@@ -41,7 +42,12 @@ def verdict(backtest: BacktestSummary, preset: str) -> Verdict:
         return _baselines_only(greedy, chance, preset)
     beats_cash = round(agent.return_pct, 9) > 0
     beats_greedy = greedy is None or agent.return_pct > greedy.return_pct
-    details = [_against_greedy(agent, greedy), _against_random(agent, chance), *_evidence(backtest, agent)]
+    details = [
+        _against_greedy(agent, greedy),
+        _against_random(agent, chance),
+        skill_words(backtest, preset),
+        *_evidence(backtest, agent),
+    ]
     if agent.trades == 0:
         headline = "No better than cash: the policy never traded."
     elif not beats_cash:

@@ -175,13 +175,18 @@ def test_a_version_can_be_replayed_on_another_window_and_is_stamped_in_sample(
         "--random-runs",
         "3",
     ]
-    replayed = run(*words, "--window", "train", "--preset", "moderate", root=root)
+    ladder = "--set", "ladder.cash_apr=4"
+    replayed = run(*words, "--window", "train", "--preset", "moderate", *ladder, root=root)
     assert "IN-SAMPLE" in replayed.out
+    assert "hold until flip" in replayed.out
     tested = [ref for ref in Store(root).refs("backtest") if Store(root).manifest(ref).summary["in_sample"]]
     assert len(tested) == 1
     summary = json.loads((Store(root).path(tested[0]) / "backtest.json").read_text(encoding="utf-8"))
     assert summary["in_sample"] is True
     assert set(summary["presets"]) == {"moderate"}
+    [cash] = [result for result in summary["results"] if result["policy"] == "cash"]
+    assert abs(cash["return_pct"] - 4 * summary["hours"] / 8760) < 1e-9
+    assert [bound["preset"] for bound in summary["bounds"]] == ["moderate"]
     openings = Ledger(root, "sample").read("opening")
     assert [line["purpose"] for line in openings] == ["promotion", "ad hoc"]
 

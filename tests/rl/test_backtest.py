@@ -96,7 +96,7 @@ def test_capital_and_flows_and_what_is_open_give_the_nlv_for_every_preset_and_po
     flows = pd.read_parquet(folder / "cash_flows.parquet")
     equity = pd.read_parquet(folder / "equity.parquet")
     for preset in PRESETS:
-        for policy in ("agent", "greedy", "random", "cash"):
+        for policy in ("agent", "greedy", "flip", "random", "cash"):
             mine = flows[(flows["preset"] == preset) & (flows["policy"] == policy)]
             curve = equity[(equity["preset"] == preset) & (equity["policy"] == policy) & (equity["run"] == 0)]
             assert (len(mine) > 0) == (policy != "cash")
@@ -274,7 +274,7 @@ def test_returns_are_told_under_both_boundaries_of_funding(tmp_path: Path) -> No
         flows = pd.read_parquet(tmp_path / "cash_flows.parquet")
         booked = flows[(flows["policy"] == "agent") & (flows["kind"] == "funding")]["amount"]
         assert booked.sum() == pytest.approx(100 * own)
-        for policy, judged in (("greedy", True), ("random", False), ("cash", False)):
+        for policy, judged in (("greedy", True), ("flip", False), ("random", False), ("cash", False)):
             assert bool(told.result("p", policy).return_pct_by_boundary) == judged
 
 
@@ -284,7 +284,7 @@ def test_equity_starts_with_the_capital_and_has_every_hour(folder: Path) -> None
     assert (groups["nlv"].first() == RULES.initial_capital).all()
     assert (groups["time"].first() == START).all()
     assert set(groups.size()) == {HOURS}
-    assert groups.ngroups == 3 * (3 + 6)
+    assert groups.ngroups == 3 * (4 + 6)
     for _, curve in groups:
         steps = curve["time"].diff().dropna()
         assert (steps == pd.Timedelta(hours=1)).all()

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from rl.judge.trials import count_trials
+from schemas.backtest import BacktestSummary, Ladder
 from schemas.checkpoint import TrainingResult
 from schemas.errors import ConfigError, DataError
 from schemas.params import Advanced
@@ -24,9 +25,12 @@ from tasks.ingest import ingest
 from tasks.judgement import judge
 from tasks.ledger import Ledger
 from tasks.predict import predict
+from tasks.promotion import register
 from tasks.readiness import measure
+from tasks.registry import Registry
 from tasks.store import Store
 from tasks.training import train
+from tests.tasks.test_promotion import trained
 
 TINY = {
     "n_envs": 4, "n_cohorts": 2, "rollout_steps": 24, "batch_size": 96, "n_epochs": 1, "episode_hours": 24,
@@ -157,6 +161,68 @@ def test_the_report_of_a_trained_policy_tells_the_signs_of_its_training(
     without = judge(tested.ref, preset="moderate", policy=ADVANCED.gates)
     assert without.ref != known.ref
     assert "How the training went" not in (without.path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_versions_a_book_points_at_are_replayed_beside_the_candidate(
+    root: Path, finished: tuple[Path, Cached, Cached]
+) -> None:
+    _, built, model = finished
+
+    def tested() -> Cached:
+        return backtest(
+            built.ref, model.ref, rules=ADVANCED.rules, book="b", purpose="promotion", presets="moderate",
+            random_runs=0,
+        )  # fmt: skip
+
+    alone = tested()
+    store, registry = Store(root), Registry(root, "b")
+    mine = register(registry, store, model.ref)
+    registry.move("challenger", mine.version, reason="the candidate itself")
+    assert tested().hit  # nobody is its own rival
+
+    other = train(
+        built.ref,
+        training=ADVANCED.training_config(seed=1, num_episodes=8),
+        preset="moderate",
+        rules=ADVANCED.rules,
+        book="b",
+    )
+    champion = register(registry, store, other.ref)
+    registry.move("champion", champion.version, reason="another one")
+    beside = tested()
+    assert beside.ref != alone.ref
+    summary = BacktestSummary.model_validate_json((beside.path / "backtest.json").read_text("utf-8"))
+    assert [(rival.policy, rival.version) for rival in summary.rivals] == [("champion", champion.version)]
+    assert summary.rivals[0].overlap_hours == 0 == len(summary.rivals[0].missing)
+    assert summary.result("moderate", "champion") is not None
+    assert summary.result("moderate", "challenger") is None
+    registry.move("challenger", champion.version, reason="under both aliases it is the champion")
+    assert tested().ref == beside.ref
+
+    (other.path / "best_model.safetensors").write_bytes(b"altered")
+    gone = tested()
+    assert gone.ref not in (alone.ref, beside.ref)
+    summary = BacktestSummary.model_validate_json((gone.path / "backtest.json").read_text("utf-8"))
+    assert summary.rivals[0].version == champion.version and summary.rivals[0].missing
+    assert summary.result("moderate", "champion") is None
+
+    foreign = register(registry, store, trained(root))  # whole, but no checkpoint that this program can read
+    registry.move("champion", foreign.version, reason="of another time")
+    summary = BacktestSummary.model_validate_json((tested().path / "backtest.json").read_text("utf-8"))
+    assert summary.rivals[0].version == foreign.version and summary.rivals[0].missing
+
+
+def test_the_ladder_asked_for_is_the_one_replayed(root: Path, finished: tuple[Path, Cached, Cached]) -> None:
+    _, built, model = finished
+    for ladder in (Ladder(cash_apr=5.0), Ladder(cash_apr=5.0, bound=False)):
+        found = backtest(
+            built.ref, model.ref, rules=ADVANCED.rules, book="b", purpose="ad hoc", presets="moderate",
+            random_runs=0, ladder=ladder,
+        )  # fmt: skip
+        summary = BacktestSummary.model_validate_json((found.path / "backtest.json").read_text("utf-8"))
+        cash = summary.result("moderate", "cash")
+        assert cash is not None and cash.return_pct == pytest.approx(5.0 * summary.hours / 8760)
+        assert (summary.bound("moderate") is not None) == ladder.bound
 
 
 def test_a_window_given_by_its_hours_is_the_one_replayed(
