@@ -12,7 +12,7 @@ from typing import Any, Literal
 from schemas.backtest import Ladder, TrainedWindow
 from schemas.errors import ConfigError, UserError
 from schemas.manifest import Ref
-from schemas.registry import Windows
+from schemas.version import Windows
 from schemas.trading import PRESETS, MarketRules, TradingConfig
 from tasks import ui
 from tasks.cache import Cached, run_cached
