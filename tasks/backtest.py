@@ -12,8 +12,8 @@ from typing import Any, Literal
 from schemas.backtest import Ladder, TrainedWindow
 from schemas.errors import ConfigError, UserError
 from schemas.manifest import Ref
-from schemas.version import Windows
 from schemas.trading import PRESETS, MarketRules, TradingConfig
+from schemas.version import Windows
 from tasks import ui
 from tasks.cache import Cached, run_cached
 from tasks.files import canonical_json, sha256_file, sha256_text
