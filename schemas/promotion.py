@@ -71,14 +71,21 @@ class PromotionPolicy(BaseModel):
         1.0,
         ge=0,
         le=100,
-        description="Champion: most that a stress may cost below cash on the window, percent of capital.",
+        description="Champion: most that worse terms may cost below cash on the window, percent of capital.",
+    )
+    max_accident_loss_pct: float = Field(
+        10.0,
+        ge=0,
+        le=100,
+        description="Champion: most that one accident at the window's worst hour may cost, percent of capital.",
     )
     max_share_of_one_symbol: float = Field(
-        0.5, gt=0, le=1, description="Champion: largest share of the profit that one symbol may have."
+        0.6, gt=0, le=1, description="Champion: largest share of the profit that one symbol may have."
     )
     placebo_max_return_pct: float = Field(
-        0.0,
-        description="Champion: return on rates permuted among instruments that it may not exceed, percent.",
+        0.1,
+        description="Champion: return on rates permuted among instruments, beyond what all of them share, that "
+        "it may not exceed, percent.",
     )
     retire_after_days: int = Field(
         30,
