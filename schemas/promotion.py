@@ -77,15 +77,15 @@ class PromotionPolicy(BaseModel):
         10.0,
         ge=0,
         le=100,
-        description="Champion: most that one accident at the window's worst hour may cost, percent of capital.",
+        description="Champion: most that an accident at the worst hour may cost, percent of capital.",
     )
     max_share_of_one_symbol: float = Field(
         0.6, gt=0, le=1, description="Champion: largest share of the profit that one symbol may have."
     )
     placebo_max_return_pct: float = Field(
         0.1,
-        description="Champion: return on rates permuted among instruments, beyond what all of them share, that "
-        "it may not exceed, percent.",
+        description="Champion: most that may be earned on rates permuted among instruments, beyond what "
+        "they share, percent.",
     )
     retire_after_days: int = Field(
         30,
