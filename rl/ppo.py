@@ -113,13 +113,13 @@ def minibatches(groups: int, members: int, batch_size: int, generator: torch.Gen
 
 @dataclass(frozen=True)
 class UpdateStatistics:
-    """Means over the minibatches of an update, and what they started from.
+    """Means over the minibatches of an update, what they started from, and how far they went.
 
     Attributes:
         policy_loss: Clipped surrogate.
         value_loss: Half the mean squared error of scaled returns.
         entropy: Over valid actions, nats.
-        kl: k3 estimate of KL(old || new).
+        kl: k3 estimate of KL(old || new) at the last minibatch: how far the update went.
         clip_fraction: Share of states whose ratio left the clip range.
         grad_norm: Before clipping.
         explained_variance: Of the returns by the values of the rollout; NaN where returns do not vary.
@@ -220,7 +220,7 @@ def _summed_up(rows: list[Tensor], rollout: Rollout, returns: F64) -> UpdateStat
         policy_loss=means[0],
         value_loss=means[1],
         entropy=means[2],
-        kl=means[3],
+        kl=float(table[-1, 3]),
         clip_fraction=means[4],
         grad_norm=means[6],
         explained_variance=explained_variance(rollout.value.double().cpu().numpy(), returns),

@@ -95,6 +95,15 @@ def test_an_update_ends_where_the_policy_has_gone_too_far() -> None:
     assert far[0][1] < far[1][1]
 
 
+def test_the_kl_that_is_told_is_that_of_the_last_minibatch() -> None:
+    rollout = rolled_out(Policy(0))[0]
+    told = []
+    for epochs in (1, 6):
+        policy = Policy(0)
+        told.append(learn(policy, rollout, n_epochs=epochs, learning_rate=1e-3, max_kl=1e9).kl)
+    assert 0.0 <= told[0] < told[1] / 2
+
+
 def test_a_rollout_records_what_happened() -> None:
     policy = Policy(0)
     rollout, envs = rolled_out(policy)
