@@ -359,3 +359,22 @@ def test_a_stale_exit_that_pays_is_worth_it_less_its_penalty() -> None:
     assert told.whole.bound_pct == told.funding.bound_pct == pytest.approx(paid)
     curve, _, _ = play(built.build(), (0, 9), RULES, config, 1, planned(told.whole.plan, 1))
     assert 100.0 * (curve[-1, 0] / RULES.initial_capital - 1.0) == pytest.approx(paid)
+
+
+@pytest.mark.parametrize(
+    ("venues", "paying", "held"), [(2, "b", 1), (3, "bc", 1), (4, "bd", 2), (4, "d", 1), (5, "bd", 2)]
+)
+def test_pairs_of_a_coin_are_held_together_if_they_share_no_instrument(
+    venues: int, paying: str, held: int
+) -> None:
+    names = [("C", venue) for venue in "abcde"[:venues]]
+    events = [(row, ("C", venue), 1e-3) for row in range(12) for venue in paying]
+    built = Builder(prices={name: [100.0] * 12 for name in names}, events=events)
+    pairs = [(long, short) for long in range(venues) for short in range(venues) if long != short]
+    earns = ["abcde"[short] in paying and "abcde"[long] not in paying for long, short in pairs]
+    built.offers = [[k for k, pays in enumerate(earns) if pays]] * 12
+    config = TradingConfig(leverage=2, max_positions=3, stop_loss=0, liquidation_buffer=0.05)
+    told = bounds(built.build(), (0, 11), RULES, config)
+    gain = 0.6 * 2 / (2 * 3) * (10 * 1e-3 - 4 * 5e-4)  # of each, decided at 0
+    assert told.whole.bound_pct == pytest.approx(100.0 * ((1.0 + gain) ** held - 1.0), rel=1e-3)
+    assert len(told.whole.plan.pair) == held
