@@ -84,7 +84,7 @@ def run(job: Job) -> dict[str, Any]:
     from rl.stress.run import run_stress
     from rl.stress.subject import Subject
     from rl.train import train
-    from schemas.backtest import TrainedWindow
+    from schemas.backtest import Ladder, TrainedWindow
     from schemas.checkpoint import BEST_MODEL
     from schemas.promotion import PromotionPolicy
     from schemas.stress import StressSettings
@@ -114,6 +114,7 @@ def run(job: Job) -> dict[str, Any]:
         tested = run_backtest(
             market, window, agent_actor(policy, scaler, market), rules, {PRESET: PRESETS[PRESET]},
             out_dir=Path(folder), version=version, data_hash=data_hash,
+            random_runs=0, ladder=Ladder(bound=False),  # neither of them decides anything
             trained_on=[
                 TrainedWindow(name=name, start=part.start, end=part.end)
                 for name, part in (("train", splits.train), ("validation", splits.validation))
