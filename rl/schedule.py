@@ -41,7 +41,8 @@ def annealed(training: TrainingConfig, update: int, updates: int) -> TrainingCon
     """Return the recipe as of an update: learning rate and entropy bonus fall to nearly zero over the run.
 
     Exploring is worth most before anything is known, and a policy that never stops drawing at random pays a
-    round trip for it.
+    round trip for it. The bonus falls with the square of what is left: it is gone while steps are still large
+    enough to learn what is best without it.
 
     Args:
         training: The recipe.
@@ -54,7 +55,7 @@ def annealed(training: TrainingConfig, update: int, updates: int) -> TrainingCon
     return training.model_copy(
         update={
             "learning_rate": training.learning_rate * left,
-            "entropy_coef": training.entropy_coef * left,
+            "entropy_coef": training.entropy_coef * left * left,
         }
     )
 

@@ -31,7 +31,7 @@ class Recipe(BaseModel):
     rollout_steps: int = Field(48, ge=2, description="Steps of each environment between updates.")
     batch_size: int = Field(1024, ge=2, description="Minibatch of an update.")
     n_epochs: int = Field(4, ge=1, description="Passes over a rollout.")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's step at the start of the run.")
+    learning_rate: float = Field(2e-3, gt=0, description="Adam's step at the start of the run.")
     anneal: bool = Field(True, description="Learning rate and entropy bonus fall to zero over the run.")
     gamma: float = Field(0.999, gt=0, le=1, description="Discount per hour.")
     gae_lambda: float = Field(0.98, ge=0, le=1, description="Lambda of the advantage estimate.")
@@ -45,7 +45,7 @@ class Recipe(BaseModel):
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
     max_grad_norm: float = Field(0.5, gt=0, description="Largest gradient norm.")
     max_kl: float = Field(
-        0.1, gt=0, description="An update ends at a minibatch whose KL from the acting policy exceeds this."
+        0.03, gt=0, description="An update ends at a minibatch whose KL from the acting policy exceeds this."
     )
     feature_noise: float = Field(
         0.3, ge=0, description="Deviation of the noise added to scaled slot features, drawn per update."

@@ -97,7 +97,7 @@ def train(
     batch_size: Annotated[int | None, typer.Option(
         help="Minibatch of an update (default 1024).")] = None,
     learning_rate: Annotated[float | None, typer.Option(
-        help="Adam's step, annealed to zero (default 0.001).")] = None,
+        help="Adam's step, annealed to zero (default 0.002).")] = None,
     n_epochs: Annotated[int | None, typer.Option(
         help="Passes over a rollout (default 4).")] = None,
     entropy_coef: Annotated[float | None, typer.Option(
