@@ -70,10 +70,10 @@ BARS: Final[tuple[Bar, ...]] = (
 
 # What each market asks of a trainer that works, with room; more is not better proof, only slower.
 EPISODES: Final[dict[MarketName, int]] = {
-    "no edge": 2_000,
-    "persistent edge": 4_000,
+    "no edge": 1_500,
+    "persistent edge": 3_000,
     "decoy": 5_000,
-    "leverage trap": 10_000,
+    "leverage trap": 7_000,
 }
 
 

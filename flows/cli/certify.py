@@ -30,7 +30,7 @@ def certify(
     seed: o.Seed = 0,
     num_episodes: Annotated[int | None, typer.Option(
         "--num-episodes", min=1, help="Episodes of training on each market (default: "
-        "what each asks for, 2000 to 10000).")] = None,
+        "what each asks for, 1500 to 7000).")] = None,
     time_budget: Annotated[float, typer.Option(
         min=0, help="Seconds of training on each market; 0 is no limit. Repeating it goes on.")] = 0.0,
     set_: Annotated[list[str] | None, typer.Option(
