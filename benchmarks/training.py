@@ -144,7 +144,8 @@ def sb3(trainer: Trainer) -> list[Contestant]:
 
 def compare(name: str, market: MarketArrays, args: argparse.Namespace) -> None:
     """Measure every contestant on one market and print the table."""
-    training = TrainingConfig(threads=args.threads, num_episodes=100_000)
+    # All four epochs of every update, which in a run the KL limit may cut short.
+    training = TrainingConfig(threads=args.threads, num_episodes=100_000, max_kl=1e9)
     with torch_settings(args.threads):
         here, trainer = ours(market, training)
     there, limit = [] if args.skip_sb3 else sb3(trainer), matrices()
