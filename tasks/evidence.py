@@ -1,4 +1,4 @@
-"""What a judgement must look up besides the backtest: who reigns, what was tried, the recipe's walk-forward."""
+"""What a judgement looks up besides the backtest: who reigns, what was tried, the recipe's walk-forward."""
 
 from __future__ import annotations
 

@@ -68,6 +68,7 @@ def build_evidence(
         _, all_seeds = together(seeds)
         over_seeds = interval(all_seeds - hurdle, confidence=policy.confidence, seed=seed)
     first = None if unseen_from is None else np.datetime64(unseen_from.astimezone(UTC).replace(tzinfo=None))
+    fresh = (own or candidate).since(first)
     return Evidence(
         source=source,
         start=_midnight(candidate, 0),
@@ -83,11 +84,7 @@ def build_evidence(
         over_cash=interval(excess[None], confidence=policy.confidence, seed=seed),
         recipe=over_seeds,
         over_greedy=None if greedy is None else compare(candidate, greedy, policy, seed=seed),
-        over_champion=(
-            None
-            if champion is None
-            else compare((own or candidate).since(first), champion, policy, seed=seed)
-        ),
+        over_champion=None if champion is None else compare(fresh, champion, policy, seed=seed),
         trials=trials.count,
         **figure,
         insufficient=_too_little(known, policy),

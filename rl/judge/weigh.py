@@ -1,4 +1,4 @@
-"""From the tables of a backtest and of a walk-forward to what they prove: whose curve is weighed, and where."""
+"""From the tables of a backtest and of a walk-forward to what they prove: whose curve is weighed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def weigh(
     rival: str | None = None,
     joined: pd.DataFrame | None = None,
 ) -> Evidence | None:
-    """Say what a backtest proves under one risk profile, or the walk-forward of its recipe; None without a policy.
+    """Say what a backtest proves under one risk profile, or the walk-forward of its recipe.
+
+    None where no policy was replayed.
 
     The reigning champion is compared with the version itself, on the days of the backtest that neither was
     trained or chosen on, also where the recipe is judged by its walk-forward.

@@ -62,8 +62,8 @@ def _luck(evidence: Evidence) -> str:
     if evidence.sharpe is None or evidence.deflated_sharpe is None or evidence.sharpe_of_luck is None:
         return f"There is no deflated Sharpe ratio to claim; {tried}."
     text = (
-        f"Sharpe ratio {evidence.sharpe:.2f} against {evidence.sharpe_of_luck:.2f} by luck ({tried}): deflated "
-        f"{evidence.deflated_sharpe:.3f}"
+        f"Sharpe ratio {evidence.sharpe:.2f} against {evidence.sharpe_of_luck:.2f} by luck ({tried}): "
+        f"deflated {evidence.deflated_sharpe:.3f}"
     )
     if evidence.minimum_days is None:
         return f"{text}; no number of days would make it believed."
