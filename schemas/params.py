@@ -41,7 +41,7 @@ class Advanced(BaseModel):
         default_factory=PromotionPolicy, description="What a version must show to be promoted."
     )
     stress: StressSettings = Field(
-        default_factory=StressSettings, description="What the stress tests cannot read off the data."
+        default_factory=StressSettings, description="Impact, placebo runs and seed of the stress tests."
     )
     audit_times: int = Field(
         AUDIT_TIMES,
