@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ WINDOWS = Windows(
 def publish(
     root: Path,
     step: str,
-    files: dict[str, str],
+    files: Mapping[str, str | bytes],
     summary: dict[str, Any] | None = None,
     inputs: dict[str, str] | None = None,
     **facts: Any,
@@ -41,8 +41,8 @@ def publish(
     store = Store(root)
     with store.tmp() as folder:
         for name, content in files.items():
-            (folder / name).write_text(content, encoding="utf-8")
-        key = sha256_text(json.dumps([step, files, inputs]))
+            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        key = sha256_text(repr([step, dict(files), inputs, facts.get("params")]))
         known = {"params": {}, "created": "2025-01-01T00:00:00+00:00", "code": f"code of {step}"}
         manifest = Manifest(
             step=step, key=key, inputs=inputs or {}, versions={}, summary=summary or {}, **known | facts
