@@ -42,7 +42,7 @@ def publish(
     with store.tmp() as folder:
         for name, content in files.items():
             (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        key = sha256_text(repr([step, dict(files), inputs, facts.get("params")]))
+        key = sha256_text(repr([step, dict(files), inputs, sorted(facts.items())]))
         known = {"params": {}, "created": "2025-01-01T00:00:00+00:00", "code": f"code of {step}"}
         manifest = Manifest(
             step=step, key=key, inputs=inputs or {}, versions={}, summary=summary or {}, **known | facts
@@ -62,7 +62,7 @@ def prepared(root: Path, data: str = "d") -> Ref:
 
 def trained(
     root: Path, version: str = VERSION, *, windows: Windows = WINDOWS, data: str = "d", seed: int = 3,
-    rules: dict[str, Any] | None = None, **recipe: Any,
+    rules: dict[str, Any] | None = None, code: str = "code of train", start_from: str = "", **recipe: Any,
 ) -> Ref:  # fmt: skip
     training = TrainingConfig(seed=seed, **recipe)
     result = TrainingResult(
@@ -75,7 +75,8 @@ def trained(
     files = {BEST_MODEL: f"weights of {version}", TRAINING: result.model_dump_json()}
     params = {"training": training.model_dump(mode="json"), "preset": "moderate", "rules": rules or {}}
     inputs = {"features": content(root, prepared(root, data))}
-    return publish(root, "train", files, {"version": version}, inputs, params=params)
+    inputs |= {"start_from": start_from} if start_from else {}
+    return publish(root, "train", files, {"version": version}, inputs, params=params, code=code)
 
 
 def backtested(

@@ -56,7 +56,10 @@ def test_a_candidate_that_misses_nothing_becomes_challenger_and_champion(artifac
     judged = made.judge()
     assert missed(judged) == []
     decided = promoted(made, judged)
-    assert [(alias, one.moved) for alias, one in decided.items()] == [("challenger", True), ("champion", True)]
+    assert [(alias, one.moved) for alias, one in decided.items()] == [
+        ("challenger", True),
+        ("champion", True),
+    ]
     assert Registry(artifacts, "b").aliases() == {"challenger": VERSION, "champion": VERSION}
     found = read_gates(judged.path)
     assert decided["champion"].gates == found.champion
@@ -163,7 +166,7 @@ def test_every_other_trial_opened_on_these_hours_is_counted_and_judges_anew(arti
 
 def test_the_reigning_champion_has_to_be_beaten_on_days_that_neither_has_seen(artifacts: Path) -> None:
     crown(artifacts)
-    made = candidate(artifacts, champion=(OTHER, 0.0))
+    made = candidate(artifacts, champion=(OTHER, -0.02))
     judged = made.judge()
     assert missed(judged) == []
     names = [gate.name for gate in read_gates(judged.path).champion]
