@@ -55,9 +55,7 @@ def results(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def ran(
-    carryflow: Callable[..., Any], results: list[dict[str, Any]], sample: Path, shared_root: Path
-) -> Any:
+def ran(carryflow: Callable[..., Any], results: list[dict[str, Any]], sample: Path, shared_root: Path) -> Any:
     """A run of the tiny sample; the first one computes."""
     return carryflow("run", "--data", sample, *RUN, "--artifacts", shared_root)
 
