@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from pydantic import Field
 
-from flows.steps import BACKTEST, FEATURES, INGEST, JUDGE
+from flows.steps import BACKTEST, FEATURES, INGEST, JUDGE, STRESS
 from schemas.params import Advanced
 from tasks.step import call
 
@@ -26,6 +26,7 @@ def backtest(
     end: str = "",
     random_runs: Annotated[int, Field(ge=0)] = 100,
     seed: Annotated[int, Field(ge=0)] = 0,
+    stress: bool = False,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
 ) -> dict[str, Any]:
     """Replay a policy beside every rung of the ladder, and write a report.
@@ -43,11 +44,14 @@ def backtest(
         end: First hour no longer in the window, UTC; empty leaves it to `window`.
         random_runs: Independent runs of the random baseline.
         seed: Seed of the random baseline.
+        stress: Replay it also with one thing made worse at a time; minutes for months of data.
         advanced: Everything that rarely changes.
 
     Returns:
-        The refs of the artifacts, as plain JSON.
+        The refs of the artifacts, as plain JSON; `stress` is empty where nobody asked for it.
     """
+    advanced = advanced.one_hurdle()
+    judged_preset = "moderate" if preset == "all" else preset
     dataset = call(
         INGEST,
         data,
@@ -79,16 +83,31 @@ def backtest(
         seed=seed,
         ladder=advanced.ladder,
     )
+    stressed = None
+    if stress:
+        stressed = call(
+            STRESS,
+            dataset,
+            features,
+            model,
+            tested,
+            book=book,
+            preset=judged_preset,
+            settings=advanced.stress,
+        )
     judged = call(
         JUDGE,
         tested,
-        preset="moderate" if preset == "all" else preset,
+        preset=judged_preset,
         policy=advanced.gates,
+        book=book,
+        stressed=stressed,
         dataset=dataset,
     )
     return {
         "dataset": str(dataset),
         "features": str(features),
         "backtest": str(tested),
+        "stress": "" if stressed is None else str(stressed),
         "judgement": str(judged),
     }

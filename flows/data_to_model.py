@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.steps import AUDIT, BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, TRAIN
+from flows.steps import AUDIT, BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, STRESS, TRAIN
 from schemas.params import Advanced
 from schemas.trading import PresetName
 from tasks.step import call
@@ -25,7 +25,9 @@ def data_to_model(
     dry_run: bool = False,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
 ) -> dict[str, Any]:
-    """Validate the data, build features, train a policy, backtest it on the sealed window, audit, judge.
+    """Validate the data, build features, train a policy, backtest, audit and stress it, judge, promote.
+
+    Two verdicts come of it: whether the policy becomes challenger, and whether it becomes champion.
 
     Steps whose inputs, parameters and code have not changed are found in the store.
 
@@ -37,12 +39,13 @@ def data_to_model(
         seed: Seed of weights, episodes and minibatches, and of the audit's times.
         num_episodes: Episodes to train for, all environments together.
         time_budget: Seconds after which training stops and publishes what it has; 0 is no limit.
-        dry_run: Do all but move the alias.
+        dry_run: Do all but move an alias.
         advanced: Everything that rarely changes.
 
     Returns:
-        The refs of the artifacts and the decision, as plain JSON.
+        The refs of the artifacts and the decisions by alias, as plain JSON.
     """
+    advanced = advanced.one_hurdle()
     dataset = call(
         INGEST,
         data,
@@ -62,7 +65,15 @@ def data_to_model(
         device=advanced.device,
         resume_from=advanced.resume_from,
     )
-    tested = call(BACKTEST, features, model, rules=advanced.rules, book=book, purpose="promotion")
+    tested = call(
+        BACKTEST,
+        features,
+        model,
+        rules=advanced.rules,
+        book=book,
+        purpose="promotion",
+        ladder=advanced.ladder,
+    )
     audited = call(
         AUDIT,
         dataset,
@@ -73,22 +84,37 @@ def data_to_model(
         times=advanced.audit_times,
         seed=seed,
     )
+    stressed = call(
+        STRESS, dataset, features, model, tested, book=book, preset=preset, settings=advanced.stress
+    )
     judged = call(
         JUDGE,
         tested,
         preset=preset,
         policy=advanced.gates,
+        book=book,
         audited=audited,
+        stressed=stressed,
         dataset=dataset,
         trained=model,
     )
-    decision = call(PROMOTE, model, tested, judged, book=book, preset=preset, dry_run=dry_run)
+    decisions = call(
+        PROMOTE,
+        model,
+        tested,
+        judged,
+        book=book,
+        preset=preset,
+        require_approval=advanced.gates.require_approval,
+        dry_run=dry_run,
+    )
     return {
         "dataset": str(dataset),
         "features": str(features),
         "model": str(model),
         "backtest": str(tested),
         "audit": str(audited),
+        "stress": str(stressed),
         "judgement": str(judged),
-        "decision": decision.model_dump(mode="json"),
+        "decisions": {one.alias: one.model_dump(mode="json") for one in decisions},
     }

@@ -108,10 +108,11 @@ def run_backtest(
     end: str,
     random_runs: int,
     seed: int,
+    stress: bool,
     advanced: Advanced,
     verbose: bool = False,
-) -> None:
-    """Run `backtest` here and print its summary; the parameters are the flow's."""
+) -> Path:
+    """Run `backtest` here, print its summary and return its report; the parameters are the flow's."""
     from flows.cli.summary import print_backtest
 
     parameters: dict[str, Any] = {
@@ -125,6 +126,7 @@ def run_backtest(
         "end": end,
         "random_runs": random_runs,
         "seed": seed,
+        "stress": stress,
         "advanced": advanced,
     }
 
@@ -135,7 +137,7 @@ def run_backtest(
         return result
 
     result = in_prefect(begin, data=data, history=history, book=book, verbose=verbose, model=model)
-    print_backtest(result, book=book)
+    return print_backtest(result, book=book)
 
 
 def run_walk_forward(

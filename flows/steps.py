@@ -10,7 +10,7 @@ from tasks.features import features
 from tasks.folds import fold
 from tasks.ingest import ingest
 from tasks.judgement import judge
-from tasks.promotion import promote_challenger
+from tasks.promotion import promote_judged
 from tasks.step import as_task, uncached_task
 from tasks.stress import stress
 from tasks.training import train
@@ -25,5 +25,5 @@ AUDIT = as_task(audit, name="audit", show=show.audit)
 STRESS = as_task(stress, name="stress", show=show.stress)
 CERTIFY = as_task(certify, name="certify", show=show.certificate)
 JUDGE = as_task(judge, name="judge", show=show.judgement)
-PROMOTE = uncached_task(promote_challenger, name="promote")
+PROMOTE = uncached_task(promote_judged, name="promote")
 JOIN_FOLDS = as_task(join_folds, name="join folds", show=show_walk_forward.joined)

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 DAYS_PER_YEAR: Final = 365
-Source = Literal["test window", "walk-forward"]
+Source = Literal["test window", "walk-forward", "replayed window"]
 VarianceSource = Literal["trials", "sampling"]
 
 

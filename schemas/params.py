@@ -11,7 +11,9 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.backtest import Ladder
+from schemas.errors import ConfigError
 from schemas.promotion import PromotionPolicy
+from schemas.stress import StressSettings
 from schemas.trading import PRESETS, MarketRules, PresetName, TradingConfig
 from schemas.training import Recipe, TrainingConfig
 
@@ -19,7 +21,7 @@ AUDIT_TIMES: Final = 10
 
 
 class Advanced(BaseModel):
-    """Everything that rarely changes: input rules, recipe, the market's rules, ladder and gates."""
+    """Everything that rarely changes: input rules, recipe, the market's rules, ladder, gates, stress."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +40,9 @@ class Advanced(BaseModel):
     gates: PromotionPolicy = Field(
         default_factory=PromotionPolicy, description="What a version must show to be promoted."
     )
+    stress: StressSettings = Field(
+        default_factory=StressSettings, description="Impact, placebo runs and seed of the stress tests."
+    )
     audit_times: int = Field(
         AUDIT_TIMES,
         ge=2,
@@ -50,6 +55,27 @@ class Advanced(BaseModel):
     resume_from: str = Field(
         "", description="Checkpoint file to start the weights from; empty starts afresh."
     )
+
+    def one_hurdle(self) -> Self:
+        """Return the same with what cash earns given once, and used by the ladder and by the gates alike.
+
+        Raises:
+            ConfigError: They were given two different rates.
+        """
+        shown, asked = self.ladder.cash_apr, self.gates.cash_apr
+        if shown and asked and shown != asked:
+            raise ConfigError(
+                f"cash earns {shown:g} % in the ladder and {asked:g} % in the gates.",
+                "cash_apr",
+                "Give one of them, or --cash-apr, which sets both.",
+            )
+        rate = {"cash_apr": shown or asked}
+        return self.model_copy(
+            update={
+                "ladder": self.ladder.model_copy(update=rate),
+                "gates": self.gates.model_copy(update=rate),
+            }
+        )
 
     def training_config(
         self, *, seed: int, num_episodes: int, preset: PresetName = "moderate"

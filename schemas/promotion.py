@@ -71,21 +71,22 @@ class PromotionPolicy(BaseModel):
         1.0,
         ge=0,
         le=100,
-        description="Champion: most that worse terms may cost below cash on the window, percent of capital.",
+        description="Champion: most that may be lost where terms are worse throughout the window, percent of "
+        "capital.",
     )
     max_accident_loss_pct: float = Field(
         10.0,
         ge=0,
         le=100,
-        description="Champion: most that an accident at the worst hour may cost, percent of capital.",
+        description="Champion: most that one accident at the worst hour may cost, percent of capital.",
     )
     max_share_of_one_symbol: float = Field(
         0.6, gt=0, le=1, description="Champion: largest share of the profit that one symbol may have."
     )
     placebo_max_return_pct: float = Field(
         0.1,
-        description="Champion: most that may be earned on rates permuted among instruments, beyond what "
-        "they share, percent.",
+        description="Champion: most that may be made on permuted funding rates beyond what all of them have "
+        "in common, percent.",
     )
     retire_after_days: int = Field(
         30,

@@ -148,7 +148,7 @@ def _replay(
     from rl.backtest import agent_actor, run_backtest, window_rows
     from rl.checkpoint import load_checkpoint
     from rl.identity import trial_of, version_of
-    from rl.judge.trials import daily_sharpes
+    from rl.judge.daily import daily_sharpes
     from rl.ladder import RivalVersion
     from rl.market.assemble import assemble
 

@@ -1,26 +1,60 @@
-"""Judgement: the gates a backtest passes or misses, and the report a person reads.
+"""Judgement: the gates of both aliases, what a backtest proves, and the report a person reads.
 
-gates.json, report.html and its pictures. The registry is not looked at: that is promotion's.
+gates.json, evidence.json, report.html and its pictures. What the registry and the ledger say enters as
+parameters: who reigns, and what was tried. No alias is moved: that is promotion's.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rl.judge.champion import Reigning
+from rl.judge.trials import Trials
 from schemas.audit import AUDIT, AuditReport
 from schemas.backtest import BacktestSummary
 from schemas.checkpoint import TRAINING, TrainingResult
+from schemas.evidence import Evidence, Source
 from schemas.health import HealthReport
+from schemas.judgement import EVIDENCE, GATES, Judgement
 from schemas.manifest import Ref
-from schemas.promotion import PromotionPolicy
+from schemas.promotion import PromotionDecision, PromotionPolicy
+from schemas.registry import ALIASES
+from schemas.stress import STRESS, StressReport
+from schemas.walk_forward import CURVE
 from tasks import ui
 from tasks.cache import Cached, run_cached
+from tasks.evidence import known_trials, reigning_champion, walk_forward_of
 from tasks.store import Store, content_hash, resolve_root
 
 STEP = "judgement"
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Everything a judgement looks at."""
+
+    tested: Ref
+    preset: str
+    policy: PromotionPolicy
+    trials: Trials
+    reigning: Reigning | None
+    audited: Ref | None
+    stressed: Ref | None
+    dataset: Ref | None
+    trained: Ref | None
+    joined: Ref | None
+    title: str
+
+    @property
+    def source(self) -> Source:
+        """What the curve that is weighed is called; without an audit nobody asks for a promotion."""
+        if self.joined is not None:
+            return "walk-forward"
+        return "replayed window" if self.audited is None else "test window"
 
 
 def judge(
@@ -28,93 +62,176 @@ def judge(
     *,
     preset: str,
     policy: PromotionPolicy,
+    book: str,
     audited: Ref | None = None,
+    stressed: Ref | None = None,
     dataset: Ref | None = None,
     trained: Ref | None = None,
     title: str = "Backtest",
 ) -> Cached:
-    """Apply the basic gates to a backtest and write its report.
+    """Apply every gate to a backtest, weigh what it proves, and write its report.
 
     Args:
         tested: What `backtest` made.
         preset: The risk profile that is judged; the others are shown.
         policy: The thresholds.
+        book: Whose champion is to be replaced, and whose ledger knows what was tried.
         audited: The causality audit of the same policy on the same data; without one its gate does not hold.
+        stressed: The stress tests of the same run; without them their gates do not hold.
         dataset: Whose quality the report tells, if any.
-        trained: What `train` made, whose signs the report tells, if any.
+        trained: What `train` made, whose signs the report tells, if any. With the data set it names the
+            recipe, whose walk-forward is the evidence where there is one.
         title: Of the report.
     """
-    store = Store(resolve_root())
-    inputs = {"backtest": content_hash(store.manifest(tested))}
-    if dataset is not None:
-        inputs["dataset"] = content_hash(store.manifest(dataset))
-    if audited is not None:
-        inputs["audit"] = content_hash(store.manifest(audited))
-    if trained is not None:
-        inputs["trained"] = content_hash(store.manifest(trained))
+    root = resolve_root()
+    store = Store(root)
+    manifest = store.manifest(tested)
+    inputs = {"backtest": content_hash(manifest)}
+    joined = None
+    if dataset is not None and trained is not None:
+        joined = walk_forward_of(store, trained, content_hash(store.manifest(dataset)), preset)
+    others = {
+        "dataset": dataset,
+        "audit": audited,
+        "stress": stressed,
+        "trained": trained,
+        "walk-forward": joined,
+    }
+    inputs |= {name: content_hash(store.manifest(ref)) for name, ref in others.items() if ref is not None}
+    case = _Case(
+        tested=tested,
+        preset=preset,
+        policy=policy,
+        trials=known_trials(
+            root,
+            book,
+            manifest if joined is None else store.manifest(joined),
+            preset=preset,
+            own=manifest.summary.get("trial") or "",
+        ),
+        reigning=reigning_champion(root, book, manifest.summary.get("version")),
+        audited=audited,
+        stressed=stressed,
+        dataset=dataset,
+        trained=trained,
+        joined=joined,
+        title=title,
+    )
 
     def compute(folder: Path) -> Mapping[str, Any]:
-        return _judge(store, tested, audited, dataset, trained, folder, preset, policy, title)
+        return _judge(store, case, folder)
 
     return run_cached(
         store,
         STEP,
         modules=("tasks.judgement",),
         inputs=inputs,
-        params={"preset": preset, "policy": policy.model_dump(mode="json"), "title": title},
+        params={
+            "preset": preset,
+            "policy": policy.model_dump(mode="json"),
+            "title": title,
+            "trials": {"count": case.trials.count, "scores": list(case.trials.scores)},
+            "reigning": None if case.reigning is None else asdict(case.reigning),
+        },
         compute=compute,
     )
 
 
-def _judge(
-    store: Store,
-    tested: Ref,
-    audited: Ref | None,
-    dataset: Ref | None,
-    trained: Ref | None,
-    folder: Path,
-    preset: str,
-    policy: PromotionPolicy,
-    title: str,
-) -> dict[str, Any]:
-    from rl.judge.gates import all_hold, basic_gates, conclude
-    from tasks.report import Lineage, write_report
+def read_evidence(folder: Path) -> Evidence | None:
+    """Return what a judgement's folder says is proven; None where there was no policy to weigh."""
+    path = folder / EVIDENCE
+    return Evidence.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _judge(store: Store, case: _Case, folder: Path) -> dict[str, Any]:
+    import pandas as pd
+
+    from rl.judge.champion import champion_gates
+    from rl.judge.gates import all_hold, basic_gates
+    from rl.judge.stress_gates import stress_gates
+    from rl.judge.weigh import weigh
+    from tasks.report import write_report
 
     ui.say("Judging, and writing the report", transient=True)
-    source = store.local(tested)
+    source = store.local(case.tested)
     summary = BacktestSummary.model_validate_json((source / "backtest.json").read_text(encoding="utf-8"))
-    audit = None
-    if audited is not None:
-        audit = AuditReport.model_validate_json((store.local(audited) / AUDIT).read_text(encoding="utf-8"))
-    gates = basic_gates(summary, preset, policy, audit)
-    (folder / "gates.json").write_text(
-        json.dumps([gate.model_dump(mode="json") for gate in gates], indent=1) + "\n", encoding="utf-8"
+    audit = stress = None
+    if case.audited is not None:
+        text = (store.local(case.audited) / AUDIT).read_text(encoding="utf-8")
+        audit = AuditReport.model_validate_json(text)
+    if case.stressed is not None:
+        text = (store.local(case.stressed) / STRESS).read_text(encoding="utf-8")
+        stress = StressReport.model_validate_json(text)
+    rival = None if case.reigning is None else case.reigning.version
+    evidence = weigh(
+        summary,
+        pd.read_parquet(source / "equity.parquet", columns=["preset", "policy", "run", "time", "nlv"]),
+        case.preset,
+        case.policy,
+        case.trials,
+        source=case.source,
+        rival=rival,
+        joined=None if case.joined is None else pd.read_parquet(store.local(case.joined) / CURVE),
     )
-    decision = None
-    # A refusal needs no look at the registry. A replay without an audit asks for no promotion.
-    if audited is not None and not all_hold(gates):
-        decision = conclude(summary.version or "this policy", "challenger", preset, gates)
-    lineage = [Lineage("Backtest", str(tested))]
-    if audited is not None:
-        lineage.append(Lineage("Audit", str(audited)))
-    if trained is not None:
-        lineage.append(Lineage("Training", str(trained)))
-    if dataset is not None:
-        lineage.append(Lineage("Data set", str(dataset)))
-    if summary.version:
-        lineage.append(Lineage("Version", summary.version))
+    basic = basic_gates(summary, case.preset, case.policy, audit)
+    stressed = stress_gates(stress, summary, case.preset, case.policy)
+    gates = Judgement(
+        challenger=tuple(basic),
+        champion=tuple(champion_gates(basic, evidence, stressed, case.policy, reigning=case.reigning)),
+        compared_with=rival,
+    )
+    (folder / GATES).write_text(gates.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    if evidence is not None:
+        (folder / EVIDENCE).write_text(evidence.model_dump_json(indent=1) + "\n", encoding="utf-8")
     write_report(
         source,
         folder,
-        preset=preset,
-        gates=gates,
-        decision=decision,
-        quality=_facts(store, dataset),
-        health=_health(store, trained),
-        lineage=lineage,
-        title=title,
+        preset=case.preset,
+        gates=gates.challenger,
+        champion_gates=gates.champion,
+        evidence=evidence,
+        stress=stress,
+        decisions=_refusals(summary, case, gates),
+        quality=_facts(store, case.dataset),
+        health=_health(store, case.trained),
+        lineage=_lineage(case, summary),
+        title=case.title,
     )
-    return {"preset": preset, "holds": all_hold(gates)}
+    return {
+        "preset": case.preset,
+        "holds": all_hold(gates.challenger),
+        "champion_holds": all_hold(gates.champion),
+    }
+
+
+def _refusals(summary: BacktestSummary, case: _Case, gates: Judgement) -> list[PromotionDecision]:
+    """Return the decisions that need no look at the registry; a replay without an audit asks for none."""
+    from rl.judge.gates import all_hold, conclude
+
+    if case.audited is None:
+        return []
+    return [
+        conclude(summary.version or "this policy", alias, case.preset, gates.gates(alias))
+        for alias in ALIASES
+        if not all_hold(gates.gates(alias))
+    ]
+
+
+def _lineage(case: _Case, summary: BacktestSummary) -> list[Any]:
+    from tasks.report import Lineage
+
+    refs = {
+        "Backtest": case.tested,
+        "Audit": case.audited,
+        "Stress": case.stressed,
+        "Walk-forward": case.joined,
+        "Training": case.trained,
+        "Data set": case.dataset,
+    }
+    lineage = [Lineage(what, str(ref)) for what, ref in refs.items() if ref is not None]
+    if summary.version:
+        lineage.append(Lineage("Version", summary.version))
+    return lineage
 
 
 def _health(store: Store, trained: Ref | None) -> HealthReport | None:

@@ -44,14 +44,34 @@ class Case:
     require_approval: bool = False
 
 
-def promote_challenger(
-    model: Ref, tested: Ref, judged: Ref, *, book: str, preset: str, dry_run: bool = False
-) -> PromotionDecision:
-    """Decide on the challenger by the gates of the judgement; the arguments are those of `promote`."""
-    gates = read_gates(Store(resolve_root()).local(judged))
-    cases = [Case("challenger", gates)]
-    [decision] = promote(model, tested, judged, cases, book=book, preset=preset, dry_run=dry_run)
-    return decision
+def promote_judged(
+    model: Ref,
+    tested: Ref,
+    judged: Ref,
+    *,
+    book: str,
+    preset: str,
+    require_approval: bool = False,
+    dry_run: bool = False,
+) -> tuple[PromotionDecision, ...]:
+    """Decide on both aliases by the gates of the judgement; the other arguments are those of `promote`.
+
+    A judgement that nobody asked for a champion, which is an old one, decides on the challenger alone.
+
+    Args:
+        model: See `promote`, like the four that follow.
+        tested: The backtest.
+        judged: The judgement, with its gates and the champion they compare with.
+        book: Whose registry.
+        preset: The risk profile.
+        require_approval: A person has the last word on the champion.
+        dry_run: See `promote`.
+    """
+    found = read_gates(Store(resolve_root()).local(judged))
+    cases = [Case("challenger", found.challenger)]
+    if found.champion:
+        cases.append(Case("champion", found.champion, found.compared_with, require_approval))
+    return promote(model, tested, judged, cases, book=book, preset=preset, dry_run=dry_run)
 
 
 def promote(
@@ -100,7 +120,7 @@ def promote(
     )
     show.promotion(decisions, book)
     for decision in decisions:
-        ui.note(decision.reason)
+        ui.note(f"{decision.alias.capitalize()}: {decision.reason}")
     return decisions
 
 

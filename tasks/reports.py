@@ -39,7 +39,7 @@ def replay_name(summary: BacktestSummary) -> str:
     return "-".join(parts)
 
 
-def publish_report(tested: str, judged: str, *, book: str, name: str) -> Path:
+def publish_report(tested: str, judged: str, *, book: str, name: str, stressed: str = "") -> Path:
     """Lay a backtest's tables and its report into `reports/<book>/<name>/`.
 
     What lies there is a copy for people; the artifacts stay what programs read.
@@ -49,11 +49,12 @@ def publish_report(tested: str, judged: str, *, book: str, name: str) -> Path:
         judged: Ref of its judgement.
         book: Whose.
         name: Such as a version.
+        stressed: Ref of the stress tests of the same run; empty is none.
 
     Returns:
         The path of report.html.
     """
-    return lay_out([Ref.parse(tested), Ref.parse(judged)], book=book, name=name)
+    return lay_out([Ref.parse(ref) for ref in (tested, stressed, judged) if ref], book=book, name=name)
 
 
 def lay_out(artifacts: list[Ref], *, book: str, name: str) -> Path:

@@ -6,19 +6,26 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+from rl.judge.words import evidence_words
 from schemas.audit import AUDIT, AuditReport
 from schemas.backtest import BacktestSummary, PolicyResult
 from schemas.certify import CERTIFICATE, Certificate, Verdict
 from schemas.checkpoint import TRAINING, TrainingResult
+from schemas.evidence import Evidence
 from schemas.health import HealthReport
+from schemas.judgement import EVIDENCE, Judgement
 from schemas.promotion import PromotionDecision
 from schemas.stress import STRESS, StressReport
 from tasks import ui
 from tasks.cache import Cached
 from tasks.progress import duration
 from tasks.quality import quality_sections
+from tasks.verdicts import read_gates
 
 PICTURES = ("equity", "drawdown", "presets", "profit", "trades")  # in the report's order
+STRESS_HEADER: Final = (
+    "stress", "return %", "change", "carry %", "drawdown %", "trades", "liquidated",
+)  # fmt: skip
 CERTIFICATE_HEADER: Final = (
     "market", "profile", "policy", "greedy", "informed", "share %", "bar", "trades", "liquidated", "verdict",
 )  # fmt: skip
@@ -95,12 +102,6 @@ def stress(stressed: Cached) -> None:
 
 def stress_markdown(report: StressReport) -> str:
     """Return a stress report as markdown; sentences are lines of text, which the page wraps."""
-    tried = (report.plain, *report.outcomes)
-    rows = [
-        [o.name, o.return_pct, o.change_pct, o.carry_pct, o.max_drawdown_pct, o.trades, o.liquidations]
-        for o in tried
-    ]
-    header = ["stress", "return %", "change", "carry %", "drawdown %", "trades", "liquidations"]
     split = report.concentration
     parts = [("coin", split.symbols), ("venue (carry)", split.venues), ("week", split.weeks)]
     shares = [
@@ -113,13 +114,21 @@ def stress_markdown(report: StressReport) -> str:
         [
             f"# Stress\n\nVersion `{report.version}` under {report.preset}, {report.start:%Y-%m-%d %H:%M} to "
             f"{report.end:%Y-%m-%d %H:%M} UTC.",
-            ui.table(header, rows),
+            ui.table(list(STRESS_HEADER), stress_rows(report)),
             "\n".join(f"- **{o.name}**: {o.sentence}" for o in report.outcomes),
             "\n".join(f"- {sentence}" for sentence in said if sentence),
             "## Where the profit came from",
             ui.table(["by", "which", "profit", "share %"], shares),
         ]
     )
+
+
+def stress_rows(report: StressReport) -> list[list[Any]]:
+    """Return the plain run and every stress, under STRESS_HEADER."""
+    return [
+        [o.name, o.return_pct, o.change_pct, o.carry_pct, o.max_drawdown_pct, o.trades, o.liquidations]
+        for o in (report.plain, *report.outcomes)
+    ]
 
 
 def certificate(certified: Cached) -> None:
@@ -163,10 +172,29 @@ def certificate_facts(found: Certificate) -> str:
 
 
 def judgement(judged: Cached) -> None:
-    """Show the report's pictures, in its order."""
+    """Show what is proven with every gate of either alias, and the report's pictures in its order."""
+    gates = read_gates(judged.path)
+    path = judged.path / EVIDENCE
+    proven = Evidence.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+    ui.markdown("evidence", evidence_markdown(gates, proven), "What the returns prove, and every gate")
     found = [ui.picture(judged.path / f"{name}.png", name) for name in PICTURES]
     text = "\n\n".join(["# Report", f"`{judged.path / 'report.html'}`", *filter(None, found)])
     ui.markdown("report", text, "Equity, drawdown, profit split and trades")
+
+
+def evidence_markdown(gates: Judgement, evidence: Evidence | None) -> str:
+    """Return what is proven, and every gate of either alias, as markdown."""
+    told = ["No policy was replayed, so nothing is proven."] if evidence is None else evidence_words(evidence)
+    rows = [[g.name, " and ".join(whose), g.verdict, g.value, g.threshold] for g, whose in gates.asked()]
+    return "\n\n".join(
+        [
+            "# Evidence",
+            "\n".join(f"- {sentence}" for sentence in told),
+            "## Gates",
+            ui.table(["gate", "asked of", "verdict", "value", "threshold"], rows),
+            "\n".join(f"- **{g.name}** ({g.verdict}): {g.reason}" for g, _ in gates.asked()),
+        ]
+    )
 
 
 def promotion(decisions: Sequence[PromotionDecision], book: str) -> None:

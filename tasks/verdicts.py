@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import ArtifactError
+from schemas.judgement import GATES, Judgement
 from schemas.manifest import Manifest
-from schemas.promotion import Gate
+from schemas.promotion import Alias, Gate
 from tasks.bundles import Bundles
 from tasks.store import Store, content_hash
-
-GATES = "gates.json"
 
 
 @dataclass(frozen=True)
@@ -23,24 +21,34 @@ class Judged:
     Attributes:
         created: When, UTC, ISO 8601.
         preset: The risk profile that was judged.
-        gates: Every gate; None where they were altered or deleted.
+        found: Every gate of either alias; None where they were altered or deleted.
     """
 
     created: str
     preset: str
-    gates: tuple[Gate, ...] | None
+    found: Judgement | None
+
+    @property
+    def gates(self) -> tuple[Gate, ...] | None:
+        """Every gate, each once: the champion's are those of the challenger and more."""
+        return None if self.found is None else tuple(gate for gate, _ in self.found.asked())
+
+    def gates_of(self, alias: Alias) -> tuple[Gate, ...] | None:
+        """Return the gates of an alias; those of the challenger where nobody asked for a champion."""
+        if self.found is None:
+            return None
+        return self.found.gates(alias) or self.found.challenger
 
 
-def read_gates(folder: Path) -> tuple[Gate, ...]:
-    """Return the gates of a judgement's folder."""
-    told = json.loads((folder / GATES).read_text(encoding="utf-8"))
-    return tuple(Gate.model_validate(gate) for gate in told)
+def read_gates(folder: Path) -> Judgement:
+    """Return the gates in a judgement's folder."""
+    return Judgement.parse((folder / GATES).read_text(encoding="utf-8"))
 
 
 def last_judgement(store: Store, version: str, book: str) -> Judged | None:
     """Return how a run judged a version last; a replay, which has no audit, is no judgement."""
     found = [*_in_store(store, version), *_in_book(store, version, book)]
-    return max(found, key=lambda one: (one.created, one.gates is not None), default=None)
+    return max(found, key=lambda one: (one.created, one.found is not None), default=None)
 
 
 def _in_book(store: Store, version: str, book: str) -> list[Judged]:
@@ -53,10 +61,10 @@ def _in_book(store: Store, version: str, book: str) -> list[Judged]:
     if manifest is None or not _by_a_run(manifest):
         return []
     try:
-        gates = read_gates(bundles.local(version, GATES).parent)
+        found = read_gates(bundles.local(version, GATES).parent)
     except ArtifactError:
-        gates = None
-    return [Judged(manifest.created, str(manifest.params["preset"]), gates)]
+        found = None
+    return [Judged(manifest.created, str(manifest.params["preset"]), found)]
 
 
 def _in_store(store: Store, version: str) -> list[Judged]:

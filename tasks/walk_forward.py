@@ -28,7 +28,7 @@ from tasks.store import Store, content_hash, resolve_root
 
 STEP = "walk-forward"
 PURPOSE = "walk-forward"
-_NOT_OF_A_RESULT = ("device", "audit_times", "gates", "resume_from")  # of `Advanced`
+_NOT_OF_A_RESULT = ("device", "audit_times", "gates", "resume_from", "stress")  # of `Advanced`
 
 
 class Trained(NamedTuple):

@@ -35,6 +35,11 @@ def backtest(
     funding_boundary: o.FundingBoundary = None,
     random_runs: Annotated[int, typer.Option(min=0, help="Runs of the random baseline.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random baseline.")] = 0,
+    cash_apr: o.CashApr = None,
+    stress: Annotated[
+        bool, typer.Option("--stress", help="Replay it also with one thing made worse at a time.")
+    ] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
     set_: o.Set = None,
@@ -46,13 +51,16 @@ def backtest(
 
     A window that overlaps what the policy was trained or chosen on is stamped IN-SAMPLE. Any flag of
     the risk profile replays that profile, called "custom", instead of the presets; what no flag says is
-    the preset's that --preset names, or the default.
+    the preset's that --preset names, or the default. No alias is moved.
     """
+    from flows.cli.browser import open_report, refuse_without_browser
     from flows.cli.parameters import build_advanced
-    from flows.cli.train import common_flags, use_artifacts
+    from flows.cli.train import common_flags, hurdle, use_artifacts
     from flows.launch import run_backtest
 
     use_artifacts(artifacts)
+    if open_:
+        refuse_without_browser()
     profile = {
         "training.trading.leverage": max_leverage,
         "training.trading.target_utilization": target_utilization,
@@ -71,11 +79,12 @@ def backtest(
             boundary=funding_boundary,
         ),
         **profile,
+        **hurdle(cash_apr),
     }
-    parameters = build_advanced(advanced, set_, flags)
+    parameters = build_advanced(advanced, set_, flags).one_hurdle()
     if custom and preset is not o.PresetOrAll.all:
         parameters = parameters.with_profile(cast("PresetName", preset.value))
-    run_backtest(
+    report = run_backtest(
         model=model,
         data=data,
         history=history,
@@ -86,9 +95,12 @@ def backtest(
         end=end,
         random_runs=random_runs,
         seed=seed,
+        stress=stress,
         advanced=parameters,
         verbose=verbose,
     )
+    if open_:
+        open_report(report)
 
 
 def predict(

@@ -182,3 +182,12 @@ Model = Annotated[
         help="Which policy: an alias (challenger, champion), a version, or a checkpoint file.",
     ),
 ]
+CashApr = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=100,
+        help="What cash earns, percent a year: the lowest rung of the ladder, and what every return is held "
+        "against (default 0).",
+    ),
+]

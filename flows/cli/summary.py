@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from flows.cli.terminal import heading, print_table
+from rl.judge.words import evidence_words
 from schemas.backtest import POLICIES, BacktestSummary, PolicyName
 from schemas.checkpoint import TRAINING, TrainingResult
+from schemas.evidence import Evidence
 from schemas.health import HealthReport
+from schemas.judgement import EVIDENCE
 from schemas.manifest import Ref
 from schemas.promotion import PromotionDecision
+from schemas.stress import STRESS, StressReport
 from tasks.progress import duration
 from tasks.reports import publish_report, replay_name
+from tasks.show import STRESS_HEADER, stress_rows
 from tasks.store import Store, resolve_root
+from tasks.verdicts import read_gates
 
 _NAMES: Mapping[PolicyName, str] = {
     "agent": "policy", "random": "random (mean)", "flip": "hold until flip"
@@ -23,32 +29,76 @@ _NAMES: Mapping[PolicyName, str] = {
 
 
 def print_run(result: Mapping[str, Any], *, book: str, preset: str, seconds: float) -> None:
-    """Print what `data_to_model` returned: the backtest, the gates, the verdict, the report's path."""
-    decision = PromotionDecision.model_validate(result["decision"])
+    """Print what `data_to_model` returned: backtest, stress, gates, evidence, both verdicts, the report."""
     summary = read_backtest(result["backtest"])
     print_results(summary, preset)
-    heading(f"Gates ({preset})")
-    print_table(
-        ["gate", "verdict", "measured", "threshold"],
-        [[g.name, g.verdict, g.value, g.threshold] for g in decision.gates],
-    )
+    print_stress(result["stress"])
+    print_gates(result["judgement"], preset)
+    print_evidence(result["judgement"])
+    decisions = [PromotionDecision.model_validate(told) for told in result["decisions"].values()]
     print()
-    print(decision.reason)
-    report = publish_report(result["backtest"], result["judgement"], book=book, name=decision.version)
+    for decision in decisions:
+        _fill(f"{decision.alias.capitalize()}: {decision.reason}", "  ")
+    version = decisions[0].version
+    report = publish_report(
+        result["backtest"], result["judgement"], book=book, name=version, stressed=result["stress"]
+    )
     print_training_facts(result["model"])
-    print(f"Version: {decision.version} (book {book})")
+    print(f"Version: {version} (book {book})")
     print(f"Report: {shown_path(report)}")
     print(f"Took {duration(seconds)}.")
 
 
-def print_backtest(result: Mapping[str, Any], *, book: str) -> None:
-    """Print what the `backtest` flow returned."""
+def print_backtest(result: Mapping[str, Any], *, book: str) -> Path:
+    """Print what the `backtest` flow returned, and return where its report is."""
     summary = read_backtest(result["backtest"])
     presets = list(summary.presets)
     print_results(summary, "moderate" if "moderate" in presets else presets[0])
+    if result["stress"]:
+        print_stress(result["stress"])
+    print_evidence(result["judgement"])
     name = replay_name(summary)
-    report = publish_report(result["backtest"], result["judgement"], book=book, name=name)
+    report = publish_report(
+        result["backtest"], result["judgement"], book=book, name=name, stressed=result["stress"]
+    )
     print(f"\nReport: {shown_path(report)}")
+    return report
+
+
+def print_gates(judged: str, preset: str) -> None:
+    """Print every gate of a judgement once, with the aliases it is asked of; the verdicts give reasons."""
+    heading(f"Gates ({preset})")
+    found = read_gates(Store(resolve_root()).path(Ref.parse(judged)))
+    print_table(
+        ["gate", "asked of", "verdict", "measured", "threshold"],
+        [[g.name, " and ".join(whose), g.verdict, g.value, g.threshold] for g, whose in found.asked()],
+    )
+
+
+def print_evidence(judged: str) -> None:
+    """Print what a judgement says is proven."""
+    path = Store(resolve_root()).path(Ref.parse(judged)) / EVIDENCE
+    if not path.is_file():
+        return
+    heading("Evidence")
+    for sentence in evidence_words(Evidence.model_validate_json(path.read_text(encoding="utf-8"))):
+        _fill(sentence, "  ")
+
+
+def print_stress(stressed: str) -> None:
+    """Print what became of the policy under every stress, and what its profit rests on."""
+    path = Store(resolve_root()).path(Ref.parse(stressed)) / STRESS
+    report = StressReport.model_validate_json(path.read_text(encoding="utf-8"))
+    heading(f"Stress ({report.preset})")
+    print_table(STRESS_HEADER, stress_rows(report))
+    print()
+    for sentence in (report.placebo.sentence, report.capacity.sentence, report.transfers.sentence):
+        if sentence:
+            _fill(sentence)
+
+
+def _fill(text: str, indent: str = "") -> None:
+    print(textwrap.fill(text, 100, subsequent_indent=indent, break_on_hyphens=False))
 
 
 def print_training(result: Mapping[str, Any], copied: list[Path], *, seconds: float) -> None:

@@ -34,6 +34,11 @@ def common_flags(
     }
 
 
+def hurdle(cash_apr: float | None) -> dict[str, Any]:
+    """Return what cash earns as the parameters that need it."""
+    return {"ladder.cash_apr": cash_apr, "gates.cash_apr": cash_apr}
+
+
 def run(
     data: o.Data,
     history: o.History = None,
@@ -44,7 +49,14 @@ def run(
     seed: o.Seed = 0,
     num_episodes: o.Episodes = None,
     time_budget: o.TimeBudget = 0.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do all but move the alias.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do all but move an alias.")] = False,
+    cash_apr: o.CashApr = None,
+    require_approval: Annotated[
+        bool,
+        typer.Option(
+            "--require-approval", help="A version that passes every gate of a champion waits for a person."
+        ),
+    ] = False,
     device: o.Device = None,
     funding_boundary: o.FundingBoundary = None,
     max_bad_fraction: o.MaxBad = None,
@@ -54,7 +66,10 @@ def run(
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:
-    """Turn a CSV into a judged policy: validate, build features, train, backtest, promote or refuse.
+    """Turn a CSV into a judged policy: validate, build features, train, backtest, audit, stress, promote.
+
+    It ends with two verdicts, each with every gate: challenger, which paper trading follows, and
+    champion, which also needs evidence and has to survive stress.
 
     What has not changed since an earlier run is not computed again.
     """
@@ -62,7 +77,11 @@ def run(
     from flows.launch import run_data_to_model
 
     use_artifacts(artifacts)
-    flags = common_flags(max_bad_fraction, history_bars_open_stamped, device, boundary=funding_boundary)
+    flags = {
+        **common_flags(max_bad_fraction, history_bars_open_stamped, device, boundary=funding_boundary),
+        **hurdle(cash_apr),
+        "gates.require_approval": require_approval or None,
+    }
     run_data_to_model(
         data=data,
         history=history,
@@ -72,7 +91,7 @@ def run(
         num_episodes=num_episodes,
         time_budget=time_budget,
         dry_run=dry_run,
-        advanced=build_advanced(advanced, set_, flags),
+        advanced=build_advanced(advanced, set_, flags).one_hurdle(),
         verbose=verbose,
     )
 

@@ -71,7 +71,10 @@ def shown(store: Store, registry: Registry, record: VersionRecord) -> dict[str, 
     found["judged"] = None if judged is None else {
         "time": judged.created,
         "preset": judged.preset,
-        "gates": None if judged.gates is None else [g.model_dump(mode="json") for g in judged.gates],
+        "gates": None if judged.found is None else [
+            {**gate.model_dump(mode="json"), "asked_of": list(whose)} for gate, whose in judged.found.asked()
+        ],
+        "compared_with": None if judged.found is None else judged.found.compared_with,
     }  # fmt: skip
     found["moves"] = [m.model_dump(mode="json") for m in state.history if m.concerns(record.version)]
     return found
@@ -108,11 +111,12 @@ def print_move(store: Store, move: Move, book: str) -> None:
     if judged is None:
         print(f"{move.after} was never judged: no gate speaks for it or against it.")
         return
-    if judged.gates is None:
+    gates = judged.gates_of(move.alias)
+    if gates is None:
         print(f"The last judgement of {move.after} cannot be read: it was altered or deleted. Run it again.")
         return
-    failed = [gate for gate in judged.gates if gate.verdict == "fail"]
-    of = counted(len(judged.gates), "gate")
+    failed = [gate for gate in gates if gate.verdict == "fail"]
+    of = counted(len(gates), "gate")
     print(
         f"{move.after} was last judged {_minute(judged.created)} UTC under {judged.preset}: "
         + (f"{len(failed)} of {of} failed." if failed else f"all {of} held.")

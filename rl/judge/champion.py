@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rl.judge.evidence import in_words
 from rl.judge.gates import (
     all_hold,
     carry_not_noise,
@@ -20,6 +19,7 @@ from rl.judge.gates import (
     no_liquidation,
     percent,
 )
+from rl.judge.words import in_words
 from schemas.backtest import BacktestSummary
 from schemas.evidence import Comparison, Evidence, Interval
 from schemas.promotion import Gate, PromotionDecision, PromotionPolicy, RetirementDecision
@@ -64,13 +64,33 @@ def decide_champion(
         dry_run: Whether the alias must stay where it is.
     """
     there_already = reigning is not None and reigning.version == version
-    rival = None if there_already else reigning
-    gates = [
+    gates = champion_gates(basic, evidence, stress, policy, reigning=None if there_already else reigning)
+    return conclude(version, ALIAS, preset, gates, points_already=there_already, dry_run=dry_run)
+
+
+def champion_gates(
+    basic: Sequence[Gate],
+    evidence: Evidence | None,
+    stress: Sequence[Gate],
+    policy: PromotionPolicy,
+    *,
+    reigning: Reigning | None = None,
+) -> list[Gate]:
+    """Return every gate a champion has to pass; what is missing is a gate that does not hold.
+
+    Args:
+        basic: The basic gates of its sealed window.
+        evidence: What its returns prove.
+        stress: The gates of the stress tests.
+        policy: The thresholds.
+        reigning: The champion to be replaced; None where none reigns, or the candidate itself.
+    """
+    proven = [_missing("evidence", "There are no daily returns of a policy, so nothing is proven.")]
+    return [
         *(basic or [_missing("backtest", "There is no backtest of a sealed window.")]),
-        *evidence_gates(evidence, policy, rival),
+        *(proven if evidence is None else evidence_gates(evidence, policy, reigning)),
         *(stress or [_missing("stress", "There is no stress test, so nothing shows what survives one.")]),
     ]
-    return conclude(version, ALIAS, preset, gates, points_already=there_already, dry_run=dry_run)
 
 
 def evidence_gates(evidence: Evidence, policy: PromotionPolicy, reigning: Reigning | None) -> list[Gate]:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rl.judge.metrics import DAY_MS
+from rl.judge.sharpe import sharpe_ratio
 from rl.market.arrays import F64, I64
 
 
@@ -73,6 +74,24 @@ def daily_of(equity: pd.DataFrame, preset: str, policy: str) -> Daily | None:
     time_ms = pd.DatetimeIndex(mine["time"]).as_unit("ms").asi8
     until_ms = int(pd.DatetimeIndex(equity["time"]).as_unit("ms").asi8.max())
     return Daily.of(np.asarray(time_ms, np.int64), mine["nlv"].to_numpy(np.float64), until_ms=until_ms)
+
+
+def daily_sharpes(equity: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return each preset's daily Sharpe ratio of the agent and the days it is of, as the ledger keeps them.
+
+    No figure to be claimed: it says how far trials are apart. A preset without two whole days, or without a
+    return that varies, is left out.
+
+    Args:
+        equity: A backtest's table of curves: preset, policy, run, time (UTC), nlv.
+    """
+    told = {}
+    for preset in equity["preset"].unique():
+        daily = daily_of(equity, str(preset), "agent")
+        ratio = None if daily is None else sharpe_ratio(daily.returns)
+        if daily is not None and ratio is not None:
+            told[str(preset)] = {"sharpe": ratio, "days": float(len(daily.days))}
+    return told
 
 
 def together(curves: Sequence[Daily]) -> tuple[NDArray[np.datetime64], F64]:

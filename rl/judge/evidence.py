@@ -10,7 +10,7 @@ import numpy as np
 
 from rl.judge.bootstrap import Memory, interval, memory
 from rl.judge.daily import Daily, together
-from rl.judge.gates import counted, percent
+from rl.judge.gates import counted
 from rl.judge.metrics import MIN_DAYS
 from rl.judge.sharpe import (
     deflated_sharpe,
@@ -21,7 +21,7 @@ from rl.judge.sharpe import (
 )
 from rl.judge.trials import Trials
 from rl.market.arrays import F64
-from schemas.evidence import DAYS_PER_YEAR, Comparison, Evidence, Interval, Source, VarianceSource
+from schemas.evidence import DAYS_PER_YEAR, Comparison, Evidence, Source, VarianceSource
 from schemas.promotion import PromotionPolicy
 
 
@@ -34,6 +34,7 @@ def build_evidence(
     seeds: Sequence[Daily] = (),
     greedy: Daily | None = None,
     champion: Daily | None = None,
+    own: Daily | None = None,
     unseen_from: datetime | None = None,
     seed: int = 0,
 ) -> Evidence:
@@ -51,6 +52,8 @@ def build_evidence(
         seeds: Daily returns of every seed of the recipe on the same hours, the candidate's among them.
         greedy: Of the greedy baseline on the same hours.
         champion: Of the reigning champion on the same hours; None where there is none.
+        own: Of the version itself, where `candidate` is a curve of its recipe: who replaces the champion is
+            compared with it.
         unseen_from: First hour that neither the candidate nor the champion was trained or chosen on; only
             days after it are compared with the champion.
         seed: Of the bootstrap's draws.
@@ -65,6 +68,7 @@ def build_evidence(
         _, all_seeds = together(seeds)
         over_seeds = interval(all_seeds - hurdle, confidence=policy.confidence, seed=seed)
     first = None if unseen_from is None else np.datetime64(unseen_from.astimezone(UTC).replace(tzinfo=None))
+    fresh = (own or candidate).since(first)
     return Evidence(
         source=source,
         start=_midnight(candidate, 0),
@@ -80,9 +84,7 @@ def build_evidence(
         over_cash=interval(excess[None], confidence=policy.confidence, seed=seed),
         recipe=over_seeds,
         over_greedy=None if greedy is None else compare(candidate, greedy, policy, seed=seed),
-        over_champion=(
-            None if champion is None else compare(candidate.since(first), champion, policy, seed=seed)
-        ),
+        over_champion=None if champion is None else compare(fresh, champion, policy, seed=seed),
         trials=trials.count,
         **figure,
         insufficient=_too_little(known, policy),
@@ -106,15 +108,6 @@ def compare(own: Daily, other: Daily, policy: PromotionPolicy, *, seed: int = 0)
         days=len(days),
         block_days=known.block_days,
         blocks=known.blocks,
-    )
-
-
-def in_words(interval: Interval, confidence: float) -> str:
-    """Tell a mean daily return with its interval, in percent a year."""
-    year = interval.annual()
-    return (
-        f"{percent(year.mean)} a year, between {percent(year.low)} and {percent(year.high)} with "
-        f"{100 * confidence:g} % confidence"
     )
 
 

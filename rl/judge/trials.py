@@ -12,10 +12,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
-
-from rl.judge.daily import daily_of
-from rl.judge.sharpe import sharpe_ratio
 
 JOINED: Final = "walk-forward"  # purpose of openings whose windows lie end to end and make one curve
 
@@ -76,24 +72,6 @@ def count_trials(
     folds = [trial.spans[0] for trial in found.values() if not trial.whole]
     scores = tuple(trial.score for trial in found.values() if trial.score is not None)
     return Trials(max(whole + _deepest(folds), 1), scores)
-
-
-def daily_sharpes(equity: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Return each preset's daily Sharpe ratio of the agent and the days it is of, as the ledger keeps them.
-
-    No figure to be claimed: it says how far trials are apart. A preset without two whole days, or without a
-    return that varies, is left out.
-
-    Args:
-        equity: A backtest's table of curves: preset, policy, run, time (UTC), nlv.
-    """
-    told = {}
-    for preset in equity["preset"].unique():
-        daily = daily_of(equity, str(preset), "agent")
-        ratio = None if daily is None else sharpe_ratio(daily.returns)
-        if daily is not None and ratio is not None:
-            told[str(preset)] = {"sharpe": ratio, "days": float(len(daily.days))}
-    return told
 
 
 def _identity(line: Mapping[str, Any]) -> str | None:

@@ -15,8 +15,10 @@ from markupsafe import Markup, escape
 
 from rl.judge.verdict import verdict
 from schemas.backtest import POLICIES, BacktestSummary, PolicyName
+from schemas.evidence import Evidence
 from schemas.health import HealthReport
 from schemas.promotion import Gate, PromotionDecision
+from schemas.stress import StressReport
 from tasks.report import bars, canvas, lines
 
 FEW_TRADES: Final = 12  # shown whole; of more, the best and the worst six
@@ -57,7 +59,11 @@ def write_report(
     *,
     preset: str,
     gates: Sequence[Gate] = (),
+    champion_gates: Sequence[Gate] = (),
+    evidence: Evidence | None = None,
+    stress: StressReport | None = None,
     decision: PromotionDecision | None = None,
+    decisions: Sequence[PromotionDecision] = (),
     quality: Sequence[Fact] = (),
     health: HealthReport | None = None,
     lineage: Sequence[Lineage] = (),
@@ -73,8 +79,12 @@ def write_report(
         backtest_dir: Folder with backtest.json, equity.parquet and trades.parquet.
         out_dir: Where report.html and the PNG files go; may be the same folder.
         preset: The risk profile that is judged; the others are shown beside it.
-        gates: Every gate that was applied.
-        decision: What promotion made of them, if it was asked.
+        gates: Every gate that was applied for the challenger.
+        champion_gates: Every gate that was applied for the champion.
+        evidence: What the returns prove.
+        stress: The stress tests of the same run, if there are any.
+        decision: What promotion made of the challenger's, if it was asked.
+        decisions: What is decided already, for either alias.
         quality: The data-quality summary.
         health: The signs of the training that made the policy, if it is known.
         lineage: What this backtest was made from.
@@ -84,6 +94,7 @@ def write_report(
     Returns:
         The path of report.html.
     """
+    decision = decision or next((one for one in decisions if one.alias == "challenger"), None)
     summary = BacktestSummary.model_validate_json((backtest_dir / "backtest.json").read_text("utf-8"))
     equity = pd.read_parquet(backtest_dir / "equity.parquet")
     trades = pd.read_parquet(backtest_dir / "trades.parquet")

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,15 @@ class Done:
 
     @property
     def verdict(self) -> str:
-        """The line that says what became of the policy."""
-        [line] = [x for x in self.out.splitlines() if x.startswith(("Not promoted, because ", "Promoted: "))]
-        return line
+        """What became of the policy as challenger, in one line."""
+        return self.verdict_on("Challenger")
+
+    def verdict_on(self, alias: str) -> str:
+        """What became of the policy under an alias, in one line."""
+        lines = self.out.splitlines()
+        [first] = [number for number, line in enumerate(lines) if line.startswith(f"{alias}: ")]
+        rest = takewhile(lambda line: line.startswith("  "), lines[first + 1 :])
+        return " ".join([lines[first].removeprefix(f"{alias}: "), *(line.strip() for line in rest)])
 
 
 Run = Callable[..., Done]
@@ -115,7 +122,7 @@ class Api:
             rows = self.post("/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
             states = {row["name"].rsplit("-", 1)[0]: row["state_name"] for row in rows}
             settled = set(states.values()) <= {"Cached", "Completed", "Failed", "Crashed"}
-            if (len(states) >= 6 and settled) or time.monotonic() > deadline:
+            if (len(states) >= 7 and settled) or time.monotonic() > deadline:
                 return states
             time.sleep(0.3)
 

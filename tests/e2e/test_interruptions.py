@@ -14,7 +14,7 @@ import pytest
 from tasks.ledger import Ledger
 from tasks.registry import Registry
 from tasks.store import Store
-from tests.e2e.helpers import PROJECT, SCRIPT, Run, Start, end, run_words
+from tests.e2e.helpers import PROJECT, SCRIPT, Done, Run, Start, end, run_words
 
 pytestmark = pytest.mark.prefect
 
@@ -83,12 +83,7 @@ def test_two_runs_at_once_end_with_one_correct_result(
     both = [start(*run_words(sample), root=root) for _ in range(2)]
     said = [process.communicate(timeout=280) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    verdicts = {
-        line
-        for out, _ in said
-        for line in out.splitlines()
-        if line.startswith(("Not promoted, because", "Promoted:"))
-    }
+    verdicts = {Done(0, out, err, 0.0).verdict for out, err in said}
     assert verdicts == {finished_root[1].verdict}  # type: ignore[attr-defined]
     assert len(Registry(root, "sample").versions()) == 1
     assert len(Store(root).refs("train")) == 1

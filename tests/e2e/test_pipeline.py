@@ -17,7 +17,7 @@ from tests.e2e.helpers import PROJECT, Api, Done, Run, run_words
 
 pytestmark = pytest.mark.prefect
 
-STEPS = ("ingest", "features", "train", "backtest", "audit", "judge")
+STEPS = ("ingest", "features", "train", "backtest", "audit", "stress", "judge")
 EMPTY = """
 import time
 began = time.monotonic()
@@ -28,7 +28,7 @@ from prefect import flow, task
 def nothing(): pass
 @flow
 def empty():
-    for _ in range(7):
+    for _ in range(8):
         nothing()
 empty()
 """
@@ -36,8 +36,13 @@ empty()
 
 def test_one_command_ends_with_a_verdict_a_table_and_a_report(finished_root: tuple[Path, Done]) -> None:
     root, done = finished_root
-    assert done.verdict
-    for word in ("preset", "moderate", "greedy", "random", "cash", "out of sample", "audit", "Report: "):
+    for alias in ("Challenger", "Champion"):
+        assert done.verdict_on(alias).startswith(("Not promoted, because ", "Promoted: "))
+    assert "insufficient evidence: the test window has" in done.verdict_on("Champion")
+    for word in (
+        "preset", "moderate", "greedy", "random", "cash", "out of sample", "audit", "over cash", "placebo",
+        "venue frozen", "trial opened on these hours", "Report: ",
+    ):  # fmt: skip
         assert word in done.out
     report = next(line for line in done.out.splitlines() if line.startswith("Report: "))
     page = Path(report.removeprefix("Report: "))
@@ -46,7 +51,8 @@ def test_one_command_ends_with_a_verdict_a_table_and_a_report(finished_root: tup
     assert "Signs of the training" in done.out
     beside = {path.name for path in page.parent.iterdir()}
     tables = {"equity.parquet", "trades.parquet", "trades.csv", "cash_flows.parquet", "backtest.json"}
-    assert tables | {"gates.json", "equity.png", "drawdown.png"} <= beside
+    made = {"gates.json", "evidence.json", "stress.json", "equity.png", "drawdown.png"}
+    assert tables | made <= beside
     assert "Traceback" not in done.err
 
 
@@ -79,7 +85,7 @@ def test_an_identical_run_finds_everything_and_promotion_looks_again(
     assert {path: path.stat().st_mtime_ns for path in (root / "store").rglob("*") if path.is_file()} == before
     assert len(Ledger(root, "sample").read()) == 2
     assert server.artifact_keys() == {
-        "data-quality", "training", "backtest", "audit", "report", "promotion",
+        "data-quality", "training", "backtest", "audit", "stress", "evidence", "report", "promotion",
     }  # fmt: skip
 
 
@@ -119,6 +125,7 @@ def test_a_training_parameter_trains_again_and_keeps_the_features(
         ("train", "best_model.safetensors", "altered"),
         pytest.param("backtest", "equity.parquet", "altered", marks=pytest.mark.slow),
         pytest.param("audit", "audit.json", "altered", marks=pytest.mark.slow),
+        pytest.param("stress", "stress.json", "altered", marks=pytest.mark.slow),
         ("judgement", "gates.json", "deleted"),
     ],
 )
@@ -148,7 +155,7 @@ def test_a_dry_run_registers_and_moves_nothing(run: Run, root: Path, sample: Pat
         sample, *open_gates, "--set", "gates.min_trades=0", "--set", "gates.max_liquidations=99"
     )
     dry = run(*words, "--dry-run", root=root)
-    assert "dry run, nothing was moved" in dry.out
+    assert "dry run, nothing was moved" in dry.verdict
     registry = Registry(root, "sample")
     assert registry.aliases()["challenger"] is None
     real = run(*words, root=root)
@@ -175,9 +182,11 @@ def test_a_version_can_be_replayed_on_another_window_and_is_stamped_in_sample(
         "--random-runs",
         "3",
     ]
-    ladder = "--set", "ladder.cash_apr=4"
-    replayed = run(*words, "--window", "train", "--preset", "moderate", *ladder, root=root)
+    more = "--cash-apr", "4", "--stress"
+    replayed = run(*words, "--window", "train", "--preset", "moderate", *more, root=root)
     assert "IN-SAMPLE" in replayed.out
+    assert "The replayed window has" in replayed.out and "Over cash at 4 %" in replayed.out
+    assert "venue frozen" in replayed.out and "romoted" not in replayed.out
     assert "hold until flip" in replayed.out
     tested = [ref for ref in Store(root).refs("backtest") if Store(root).manifest(ref).summary["in_sample"]]
     assert len(tested) == 1

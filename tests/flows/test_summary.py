@@ -103,7 +103,7 @@ def reported(
     text = summary.model_dump_json()
     tested = publish(root, "backtest", {"backtest.json": text})
     judged = publish(root, "judgement", {"report.html": text})
-    print_backtest({"backtest": str(tested), "judgement": str(judged)}, book="b")
+    print_backtest({"backtest": str(tested), "stress": "", "judgement": str(judged)}, book="b")
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Report: ")]
     path = Path(line.removeprefix("Report: "))
     assert path.read_text() == text

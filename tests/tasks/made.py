@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ WINDOWS = Windows(
 def publish(
     root: Path,
     step: str,
-    files: dict[str, str],
+    files: Mapping[str, str | bytes],
     summary: dict[str, Any] | None = None,
     inputs: dict[str, str] | None = None,
     **facts: Any,
@@ -41,8 +41,8 @@ def publish(
     store = Store(root)
     with store.tmp() as folder:
         for name, content in files.items():
-            (folder / name).write_text(content, encoding="utf-8")
-        key = sha256_text(json.dumps([step, files, inputs]))
+            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        key = sha256_text(repr([step, dict(files), inputs, sorted(facts.items())]))
         known = {"params": {}, "created": "2025-01-01T00:00:00+00:00", "code": f"code of {step}"}
         manifest = Manifest(
             step=step, key=key, inputs=inputs or {}, versions={}, summary=summary or {}, **known | facts
@@ -62,7 +62,7 @@ def prepared(root: Path, data: str = "d") -> Ref:
 
 def trained(
     root: Path, version: str = VERSION, *, windows: Windows = WINDOWS, data: str = "d", seed: int = 3,
-    rules: dict[str, Any] | None = None, **recipe: Any,
+    rules: dict[str, Any] | None = None, code: str = "code of train", start_from: str = "", **recipe: Any,
 ) -> Ref:  # fmt: skip
     training = TrainingConfig(seed=seed, **recipe)
     result = TrainingResult(
@@ -75,7 +75,8 @@ def trained(
     files = {BEST_MODEL: f"weights of {version}", TRAINING: result.model_dump_json()}
     params = {"training": training.model_dump(mode="json"), "preset": "moderate", "rules": rules or {}}
     inputs = {"features": content(root, prepared(root, data))}
-    return publish(root, "train", files, {"version": version}, inputs, params=params)
+    inputs |= {"start_from": start_from} if start_from else {}
+    return publish(root, "train", files, {"version": version}, inputs, params=params, code=code)
 
 
 def backtested(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tasks.ingest import ingest
 from tasks.judgement import judge
 from tasks.ledger import Ledger
 from tasks.training import train
+from tasks.verdicts import read_gates
 from tests.tasks.test_shells import ADVANCED
 
 TIMES = 2
@@ -61,8 +61,7 @@ def report(made: Cached) -> AuditReport:
 
 
 def gate(judged: Cached) -> Gate:
-    gates = json.loads((judged.path / "gates.json").read_text(encoding="utf-8"))
-    [found] = [Gate.model_validate(g) for g in gates if g["name"] == "audit"]
+    [found] = [gate for gate in read_gates(judged.path).challenger if gate.name == "audit"]
     return found
 
 
@@ -101,10 +100,10 @@ def test_the_judgement_shows_the_audit_among_its_gates_and_does_not_pass_without
     tested = backtest(
         built.ref, model.ref, rules=ADVANCED.rules, book="b", purpose="ad hoc", random_runs=1
     )  # fmt: skip
-    with_audit = judge(tested.ref, preset="moderate", policy=ADVANCED.gates, audited=made.ref)
+    with_audit = judge(tested.ref, preset="moderate", policy=ADVANCED.gates, book="b", audited=made.ref)
     assert gate(with_audit).verdict == "pass"
     assert "audit" in (with_audit.path / "report.html").read_text(encoding="utf-8")
-    without = judge(tested.ref, preset="moderate", policy=ADVANCED.gates)
+    without = judge(tested.ref, preset="moderate", policy=ADVANCED.gates, book="b")
     assert gate(without).verdict == "fail"
     assert not without.manifest.summary["holds"]
     # The untrained policy is refused; a replay that asked for no promotion is not answered as if it had.

@@ -12,17 +12,18 @@ from schemas.errors import ArtifactError
 from schemas.promotion import PromotionDecision
 from tasks.bundles import Bundles
 from tasks.models import find_model
-from tasks.promotion import Case, promote, promote_challenger
+from tasks.promotion import Case, promote, promote_judged
 from tasks.registry import Registry
 from tasks.store import Store
 from tests.tasks.made import OTHER, VERSION, WINDOWS, backtested, gates, judged, kept, trained
 
 
 def decide(root: Path, *verdicts: str, version: str = VERSION, dry_run: bool = False) -> Any:
-    return promote_challenger(
+    [decision] = promote_judged(
         trained(root, version), backtested(root, version), judged(root, *verdicts),
         book="b", preset="moderate", dry_run=dry_run,
     )  # fmt: skip
+    return decision
 
 
 def test_all_gates_held_the_alias_moves_and_the_history_says_why(artifacts: Path) -> None:
@@ -88,7 +89,7 @@ def test_an_alias_moved_by_another_run_meanwhile_is_looked_at_again(
 
 def test_a_backtest_of_another_version_is_not_taken_for_evidence(artifacts: Path) -> None:
     with pytest.raises(ArtifactError, match="another version"):
-        promote_challenger(
+        promote_judged(
             trained(artifacts), backtested(artifacts, "ffffffffffff"), judged(artifacts, "pass"),
             book="b", preset="moderate",
         )  # fmt: skip
@@ -100,7 +101,7 @@ def test_altered_gates_are_not_believed(artifacts: Path) -> None:
     path = Store(artifacts).path(gates) / "gates.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"fail"', '"pass"'), encoding="utf-8")
     with pytest.raises(ArtifactError):
-        promote_challenger(trained(artifacts), backtested(artifacts), gates, book="b", preset="moderate")
+        promote_judged(trained(artifacts), backtested(artifacts), gates, book="b", preset="moderate")
     assert Registry(artifacts, "b").aliases()["challenger"] is None
 
 

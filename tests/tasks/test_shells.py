@@ -114,7 +114,7 @@ def test_a_policy_is_replayed_under_a_profile_of_ones_own(
     summary = json.loads((found.path / "backtest.json").read_text(encoding="utf-8"))
     assert summary["presets"] == {"custom": own.model_dump()}
     assert summary["in_sample"] is True
-    judged = judge(found.ref, preset="custom", policy=ADVANCED.gates)
+    judged = judge(found.ref, preset="custom", policy=ADVANCED.gates, book="b")
     assert not judged.manifest.summary["holds"]
     assert (judged.path / "report.html").is_file()
 
@@ -152,13 +152,13 @@ def test_the_report_of_a_trained_policy_tells_the_signs_of_its_training(
         built.ref, model.ref, rules=ADVANCED.rules, book="b", purpose="ad hoc", presets="moderate",
         random_runs=0,
     )  # fmt: skip
-    known = judge(tested.ref, preset="moderate", policy=ADVANCED.gates, trained=model.ref)
+    known = judge(tested.ref, preset="moderate", policy=ADVANCED.gates, book="b", trained=model.ref)
     trained = TrainingResult.model_validate_json((model.path / "training.json").read_text(encoding="utf-8"))
     assert trained.health is not None
     page = (known.path / "report.html").read_text(encoding="utf-8")
     assert page.count('<td class="name">') == len(trained.health.signs)
     assert str(model.ref) in page
-    without = judge(tested.ref, preset="moderate", policy=ADVANCED.gates)
+    without = judge(tested.ref, preset="moderate", policy=ADVANCED.gates, book="b")
     assert without.ref != known.ref
     assert "How the training went" not in (without.path / "report.html").read_text(encoding="utf-8")
 
@@ -176,7 +176,8 @@ def test_the_versions_a_book_points_at_are_replayed_beside_the_candidate(
 
     alone = tested()
     store, registry = Store(root), Registry(root, "b")
-    mine = register(registry, store, model.ref)
+    verdict = judge(alone.ref, preset="moderate", policy=ADVANCED.gates, book="b")
+    mine = register(registry, store, model.ref, alone.ref, verdict.ref)
     registry.move("challenger", mine.version, reason="the candidate itself")
     assert tested().hit  # nobody is its own rival
 
@@ -187,7 +188,7 @@ def test_the_versions_a_book_points_at_are_replayed_beside_the_candidate(
         rules=ADVANCED.rules,
         book="b",
     )
-    champion = register(registry, store, other.ref)
+    champion = register(registry, store, other.ref, alone.ref, verdict.ref)
     registry.move("champion", champion.version, reason="another one")
     beside = tested()
     assert beside.ref != alone.ref
@@ -206,7 +207,9 @@ def test_the_versions_a_book_points_at_are_replayed_beside_the_candidate(
     assert summary.rivals[0].version == champion.version and summary.rivals[0].missing
     assert summary.result("moderate", "champion") is None
 
-    foreign = register(registry, store, trained(root))  # whole, but no checkpoint that this program can read
+    foreign = register(
+        registry, store, trained(root), alone.ref, verdict.ref
+    )  # whole, but no checkpoint that this program can read
     registry.move("champion", foreign.version, reason="of another time")
     summary = BacktestSummary.model_validate_json((tested().path / "backtest.json").read_text("utf-8"))
     assert summary.rivals[0].version == foreign.version and summary.rivals[0].missing

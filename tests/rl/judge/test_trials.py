@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rl.judge.trials import Trials, count_trials, daily_sharpes
+from rl.judge.daily import daily_sharpes
+from rl.judge.trials import Trials, count_trials
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 END = START + timedelta(days=30)
