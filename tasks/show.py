@@ -18,7 +18,9 @@ from tasks.cache import Cached
 from tasks.progress import duration
 from tasks.quality import quality_sections
 
-PICTURES = ("equity", "drawdown", "presets", "profit", "trades")  # in the report's order
+PICTURES = (  # in the report's order
+    "evidence", "equity", "drawdown", "profit", "exposure", "trades", "stress", "presets",
+)  # fmt: skip
 CERTIFICATE_HEADER: Final = (
     "market", "profile", "policy", "greedy", "informed", "share %", "bar", "trades", "liquidated", "verdict",
 )  # fmt: skip
@@ -166,7 +168,7 @@ def judgement(judged: Cached) -> None:
     """Show the report's pictures, in its order."""
     found = [ui.picture(judged.path / f"{name}.png", name) for name in PICTURES]
     text = "\n\n".join(["# Report", f"`{judged.path / 'report.html'}`", *filter(None, found)])
-    ui.markdown("report", text, "Equity, drawdown, profit split and trades")
+    ui.markdown("report", text, "The report's pictures")
 
 
 def promotion(decisions: Sequence[PromotionDecision], book: str) -> None:
