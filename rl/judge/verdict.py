@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from rl.judge.evidence import in_words
 from rl.judge.gates import counted, percent
 from rl.judge.skill import skill_words
 from schemas.backtest import BacktestSummary, PolicyName, PolicyResult
@@ -93,7 +92,7 @@ def verdict(
 
 
 def _not_beaten(backtest: BacktestSummary, preset: str, agent: PolicyResult) -> list[str]:
-    """Return who returned as much as the policy or more; a champion that has seen the window is no measure."""
+    """Return who returned as much as the policy or more, unless a champion has seen the window."""
     found = []
     for policy, name in _RUNGS.items():
         other = backtest.result(preset, policy)
@@ -119,7 +118,11 @@ def _doubt(evidence: Evidence, gates: Sequence[Gate], *, against_greedy: bool) -
         if interval is None:
             return f"not proven: there is no interval of the return over {name}"
         if interval.low <= 0.0:
-            return f"not proven: over {name} it made {in_words(interval, evidence.confidence)}"
+            year = interval.annual()
+            return (
+                f"not proven: its return over {name} is between {percent(year.low)} and {percent(year.high)} "
+                f"a year with {100 * evidence.confidence:g} % confidence"
+            )
     luck, tried = evidence.sharpe_of_luck, counted(evidence.trials, "trial")
     if evidence.sharpe is None or evidence.deflated_sharpe is None or luck is None:
         return "not proven: no Sharpe ratio is claimed"

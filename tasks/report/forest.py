@@ -57,7 +57,8 @@ def forest_picture(evidence: Evidence, size: Size) -> bytes:
             text = text.replace(" %", "")
         ax.annotate(
             text, (interval.mean, -i), xytext=(0, 7), textcoords="offset points", ha="center",
-            fontsize=SMALL, color=INK, annotation_clip=False,
+            fontsize=SMALL, color=INK, annotation_clip=False, zorder=5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
         )  # fmt: skip
     ax.axvline(0.0, color=INK, linewidth=0.9)
     ax.set_yticks([-i for i in range(len(rows))], list(rows))
@@ -67,7 +68,9 @@ def forest_picture(evidence: Evidence, size: Size) -> bytes:
     percent_axis(ax, "x")
     ax.margins(x=0.22 if size.narrow else 0.12)
     confidence = f"{100 * evidence.confidence:g} % intervals"
-    set_title(ax, f"Mean return, percent a year, {confidence}" if not size.narrow else f"% a year, {confidence}")
+    set_title(
+        ax, f"Mean return, percent a year, {confidence}" if not size.narrow else f"% a year, {confidence}"
+    )
     if all(v.low <= 0 <= v.high for v in rows.values()):
         ax.set_xlabel("none of them excludes zero", fontsize=SMALL, color=MUTED)
     return to_png(figure)
@@ -81,15 +84,7 @@ def said(evidence: Evidence) -> list[Said]:
     source = "the walk-forward's joined curve" if evidence.source == "walk-forward" else "the test window"
     told = [
         Said("Days", f"{counted(evidence.days, 'whole UTC day')} of {source}{when}"),
-        Said(
-            "Blocks",
-            f"{counted(evidence.blocks, 'block')} of {24 * evidence.block_days} h. Returns of one day tell "
-            f"something of the next (autocorrelation {evidence.persistence:.2f}), so the days tell as much as "
-            f"{evidence.effective_days:.0f} independent ones."
-            if evidence.persistence > 0
-            else f"{counted(evidence.blocks, 'block')} of {24 * evidence.block_days} h. The days do not remember "
-            "each other.",
-        ),
+        Said("Blocks", _blocks(evidence)),
         Said("Return over " + _cash(evidence), _interval(evidence.over_cash, evidence)),
         Said("Seeds", _seeds(evidence)),
         Said("Return over greedy", _comparison(evidence.over_greedy, evidence, "Greedy was not replayed.")),
@@ -110,6 +105,16 @@ def said(evidence: Evidence) -> list[Said]:
 
 def _cash(evidence: Evidence) -> str:
     return "cash" if evidence.cash_apr == 0 else f"cash at {evidence.cash_apr:g} %"
+
+
+def _blocks(evidence: Evidence) -> str:
+    blocks = f"{counted(evidence.blocks, 'block')} of {24 * evidence.block_days} h."
+    if evidence.persistence <= 0:
+        return f"{blocks} The days do not remember each other."
+    return (
+        f"{blocks} A day tells something of the next (autocorrelation {evidence.persistence:.2f}), so they "
+        f"tell as much as {counted(round(evidence.effective_days), 'independent day')}."
+    )
 
 
 def _interval(interval: Interval | None, evidence: Evidence) -> str:
@@ -139,10 +144,10 @@ def _seeds(evidence: Evidence) -> str:
 def _comparison(found: Comparison | None, evidence: Evidence, absent: str) -> str:
     if found is None:
         return absent
-    days = f"over {counted(found.days, 'day')} that both have and neither was trained on"
     if found.excess is None:
         return f"No interval: too few days ({found.days})."
-    return f"{_judged(found.excess, evidence)}, {days}"
+    days = f"Over {counted(found.days, 'day')} that both have and neither was trained on"
+    return f"{days}: {_judged(found.excess, evidence)}"
 
 
 def _sharpe(evidence: Evidence) -> str:
@@ -174,6 +179,5 @@ def _record(evidence: Evidence) -> str:
     if evidence.minimum_days is None:
         return "No number of days would do: the ratio is not above that of luck."
     verdict = "there are" if evidence.days >= evidence.minimum_days else "there are only"
-    return (
-        f"{evidence.minimum_days:,.0f} days at this ratio until it would be believed; {verdict} {evidence.days}"
-    )
+    needed = f"{evidence.minimum_days:,.0f} days at this ratio until it would be believed"
+    return f"{needed}; {verdict} {evidence.days}"

@@ -86,13 +86,13 @@ def rungs(summary: BacktestSummary, preset: str, evidence: Evidence | None) -> l
         climbed += [
             Rung(
                 name="funding bound",
-                note=f"nobody's carry is more; a plan known in hindsight reaches {percent(bound.funding_plan_pct)}",
+                note=f"nobody's carry is more; a plan of hindsight reaches {percent(bound.funding_plan_pct)}",
                 return_pct=bound.funding_bound_pct,
                 skill="100 %",
             ),
             Rung(
                 name="bound",
-                note=f"nobody returns more; a plan known in hindsight reaches {percent(bound.plan_pct)}",
+                note=f"nobody returns more; a plan of hindsight reaches {percent(bound.plan_pct)}",
                 return_pct=bound.bound_pct,
             ),
         ]

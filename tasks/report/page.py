@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 
-from rl.judge.skill import skill_words
 from rl.judge.verdict import verdict
 from schemas.backtest import POLICIES, RIVALS, BacktestSummary, PolicyName
 from schemas.evidence import Evidence
@@ -128,7 +127,6 @@ def write_report(
             result=result,
             greedy=summary.result(preset, "greedy"),
             ladder=rungs(summary, preset, evidence),
-            skill=skill_words(summary, preset),
             sharpe_note="" if result is None else result.sharpe_note,
             evidence=evidence,
             said=[] if evidence is None else forest.said(evidence),
@@ -159,9 +157,7 @@ def write_report(
     return path
 
 
-def _by_alias(
-    applied: dict[Alias, Sequence[Gate]], decisions: Sequence[PromotionDecision]
-) -> list[Judged]:
+def _by_alias(applied: dict[Alias, Sequence[Gate]], decisions: Sequence[PromotionDecision]) -> list[Judged]:
     """Return what every alias asked for which gates were applied, the challenger's first."""
     made = {decision.alias: decision for decision in decisions}
     found = []
@@ -174,7 +170,7 @@ def _by_alias(
 
 
 def _told(decision: PromotionDecision) -> str:
-    """Return a decision's reason; where many gates are missed, the first one's and the names of the others."""
+    """Return a decision's reason; of many missed gates the first one's, and the names of the others."""
     missed = [gate for gate in decision.gates if gate.verdict == "fail"]
     if len(missed) <= FEW_MISSED:
         return decision.reason

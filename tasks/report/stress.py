@@ -32,7 +32,7 @@ def stress_picture(report: StressReport, size: Size) -> bytes:
     for i, found in enumerate(tried):
         colour = LOSS if found.change_pct < 0 else GAIN
         ax.barh(-i, found.change_pct, height=0.62, color=colour, alpha=0.9)
-        told = f"{percent(found.change_pct)} to {percent(found.return_pct)}"
+        told = f"{percent(found.change_pct)}, leaves {percent(found.return_pct)}"
         if size.narrow:
             told = percent(found.return_pct)
         ax.annotate(
@@ -40,7 +40,9 @@ def stress_picture(report: StressReport, size: Size) -> bytes:
             va="center", fontsize=SMALL, color=INK, annotation_clip=False,
         )  # fmt: skip
     ax.axvline(0.0, color=INK, linewidth=0.8)
-    ax.set_yticks([-i for i in range(len(tried))], [plain(found.name, 30) for found in tried], parse_math=False)
+    ax.set_yticks(
+        [-i for i in range(len(tried))], [plain(found.name, 30) for found in tried], parse_math=False
+    )
     ax.set_ylim(-len(tried) + 0.4, 0.6)
     clean(ax, grid="x")
     ax.tick_params(axis="y", labelcolor=INK)
@@ -48,8 +50,9 @@ def stress_picture(report: StressReport, size: Size) -> bytes:
     left, right = ax.get_xlim()
     room = max(right - left, 0.01)
     ax.set_xlim(left, right + (0.34 if size.narrow else 0.2) * room)
-    title = "Change of the return, and what is left of it" if not size.narrow else "Change, and what is left"
-    set_title(ax, f"{title} ({percent(report.plain.return_pct)} plain)".replace("-", "\u2212"))
+    plain_run = "" if size.narrow else f", {percent(report.plain.return_pct)} with nothing made worse"
+    title = "What is left of the return" if size.narrow else "Change of the return, and what is left of it"
+    set_title(ax, minus(title + plain_run))
     return to_png(figure)
 
 

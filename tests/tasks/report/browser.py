@@ -79,13 +79,18 @@ def look(page: Path, folder: Path, width: int) -> Seen:
     _chromium(
         folder, f"--screenshot={shot}", f"--window-size={max(width, 500)},{facts['height']}", str(framed)
     )
-    image = np.asarray(imread(io.BytesIO(shot.read_bytes())), np.float64)[:, :width, :3]
+    image = read_png(shot.read_bytes())[:, :width]
     return Seen(
         image,
         [(found["alt"], tuple(found["at"])) for found in facts["pictures"]],
         [found["loaded"] for found in facts["pictures"]],
         facts["wide"] - facts["room"],
     )
+
+
+def read_png(png: bytes) -> Image:
+    """Return (height, width, 3) colours of a PNG, 0 to 1."""
+    return np.asarray(imread(io.BytesIO(png)), np.float64)[:, :, :3]
 
 
 def print_pdf(page: Path, folder: Path) -> bytes:
@@ -96,7 +101,7 @@ def print_pdf(page: Path, folder: Path) -> bytes:
 
 
 def blank(image: Image) -> bool:
-    """Return whether a chart shows no data: next to nothing in it has a colour, as axes and letters have none.
+    """Return whether a chart shows no data: next to nothing has a colour, as axes and letters have none.
 
     Args:
         image: (height, width, 3), 0 to 1.
@@ -116,7 +121,8 @@ def _frame(page: Path, folder: Path, width: int, height: int) -> Path:
 def _chromium(folder: Path, *arguments: str) -> bytes:
     assert CHROMIUM is not None
     command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1",
-        f"--user-data-dir={folder / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND", *arguments,
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+        "--force-device-scale-factor=1", f"--user-data-dir={folder / 'profile'}",
+        "--host-resolver-rules=MAP * ~NOTFOUND", *arguments,
     ]  # fmt: skip
     return subprocess.run(command, check=True, capture_output=True, timeout=300).stdout

@@ -282,13 +282,13 @@ def made_stress(**changes: Any) -> StressReport:
         "concentration": Concentration(
             symbols=tuple(Share(name=f"COIN{i}", profit=40.0 - 4 * i, share=0.25) for i in range(9)),
             venues=(Share(name="long binance, short hyperliquid", profit=84.0, share=1.0),),
-            weeks=(Share(name="2025-W28", profit=50.0, share=0.6), Share(name="2025-W29", profit=34.0, share=0.4)),
+            weeks=(Share(name="2025-W28", profit=84.0, share=1.0),),
         ),
         "transfers": Transfers(sentence="3 transfers of 1,250 in all would have been needed."),
         "capacity": Capacity(
             impact_k=0.01, fills=26, fills_with_depth=0, sentence="No pair has a known depth.",
             points=(CapacityPoint(capital=100_000.0, return_pct=0.3),),
         ),
-        "placebo": Placebo(sentence="On 5 markets with permuted rates the policy made -1.20 % beyond.", settled=900),
+        "placebo": Placebo(sentence="With permuted rates the policy made -1.20 %.", settled=900),
     }  # fmt: skip
     return StressReport(**(known | changes))

@@ -18,7 +18,6 @@ from schemas.promotion import Gate, PromotionPolicy
 from schemas.trading import MarketRules
 from tasks.report import Fact, Lineage, write_report
 from tasks.report.canvas import NARROW, WIDE, plain
-from tasks.show import PICTURES
 from tests.tasks.report.conftest import Make
 
 HOSTILE = (
@@ -254,7 +253,7 @@ def test_the_same_backtest_gives_the_same_page(make_backtest: Make) -> None:
 def test_every_picture_is_drawn_for_a_phone_too(make_backtest: Make) -> None:
     text, page, _ = render(make_backtest())
     assert page.tags.count("source") == 6
-    assert text.count('media="(max-width: 640px)"') == 6
+    assert text.count('media="screen and (max-width: 640px)"') == 6
     assert "width=device-width" in text
     assert "@media print" in text
     assert WIDE.width > 2 * NARROW.width
