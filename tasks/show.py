@@ -22,7 +22,9 @@ from tasks.progress import duration
 from tasks.quality import quality_sections
 from tasks.verdicts import read_gates
 
-PICTURES = ("equity", "drawdown", "presets", "profit", "trades")  # in the report's order
+PICTURES = (  # in the report's order
+    "evidence", "equity", "drawdown", "profit", "exposure", "trades", "stress", "presets",
+)  # fmt: skip
 STRESS_HEADER: Final = (
     "stress", "return %", "change", "carry %", "drawdown %", "trades", "liquidated",
 )  # fmt: skip
@@ -179,7 +181,7 @@ def judgement(judged: Cached) -> None:
     ui.markdown("evidence", evidence_markdown(gates, proven), "What the returns prove, and every gate")
     found = [ui.picture(judged.path / f"{name}.png", name) for name in PICTURES]
     text = "\n\n".join(["# Report", f"`{judged.path / 'report.html'}`", *filter(None, found)])
-    ui.markdown("report", text, "Equity, drawdown, profit split and trades")
+    ui.markdown("report", text, "The report's pictures")
 
 
 def evidence_markdown(gates: Judgement, evidence: Evidence | None) -> str:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from rl.judge.gates import counted, percent
 from rl.judge.skill import skill_words
-from schemas.backtest import BacktestSummary, PolicyResult
+from schemas.backtest import BacktestSummary, PolicyName, PolicyResult
+from schemas.evidence import Evidence
+from schemas.promotion import Gate
 
 Tone = Literal["good", "mixed", "bad", "neutral"]
+_RUNGS: Final[dict[PolicyName, str]] = {
+    "greedy": "greedy",
+    "flip": "hold-until-flip",
+    "champion": "the champion",
+}
+_NAMED: Final = 3  # missed gates that the headline names
 
 
 @dataclass(frozen=True)
@@ -18,8 +27,8 @@ class Verdict:
 
     Attributes:
         headline: One sentence.
-        tone: Whether the policy beats cash and greedy (good), cash alone (mixed), or not even cash (bad);
-            neutral where no policy was judged.
+        tone: Whether the policy beats everybody, as far as evidence was asked for beyond chance (good), cash
+            alone or without proof (mixed), or not even cash (bad); neutral where no policy was judged.
         details: Further sentences: against greedy, against random, what the evidence is worth.
     """
 
@@ -28,43 +37,110 @@ class Verdict:
     details: tuple[str, ...]
 
 
-def verdict(backtest: BacktestSummary, preset: str) -> Verdict:
+def verdict(
+    backtest: BacktestSummary, preset: str, evidence: Evidence | None = None, gates: Sequence[Gate] = ()
+) -> Verdict:
     """Say what a backtest shows under one preset.
 
     Args:
         backtest: The backtest.
         preset: The risk profile that is judged.
+        evidence: What its returns prove, where that was worked out. Without it the sentence compares returns
+            and claims no more.
+        gates: The champion's gates, whose first miss is told where the intervals have nothing against it.
     """
     agent = backtest.result(preset, "agent")
     greedy = backtest.result(preset, "greedy")
     chance = backtest.result(preset, "random")
     if agent is None:
         return _baselines_only(greedy, chance, preset)
-    beats_cash = round(agent.return_pct, 9) > 0
-    beats_greedy = greedy is None or agent.return_pct > greedy.return_pct
+    bar = backtest.result(preset, "cash")
+    hurdle = 0.0 if bar is None else bar.return_pct
+    beats_cash = round(agent.return_pct - hurdle, 9) > 0
+    ahead = _not_beaten(backtest, preset, agent)
     details = [
         _against_greedy(agent, greedy),
+        *_against_others(backtest, preset, agent),
         _against_random(agent, chance),
         skill_words(backtest, preset),
-        *_evidence(backtest, agent),
+        *_caveats(backtest, agent, evidence),
     ]
+    earned = f"the policy returned {percent(agent.return_pct)} net of all costs"
+    cash = f"cash, which earned {percent(hurdle)}" if hurdle else "cash"
+    if ahead:
+        better = f"Better than cash but no better than {_listed(ahead)}"
+    else:
+        better = f"Better than {'cash' if greedy is None else 'cash and greedy'}"
+    tone: Tone = "bad" if not beats_cash else "mixed" if ahead else "good"
     if agent.trades == 0:
         headline = "No better than cash: the policy never traded."
     elif not beats_cash:
-        headline = f"No better than cash: the policy returned {percent(agent.return_pct)} net of all costs."
-    elif not beats_greedy:
-        headline = (
-            f"Better than cash but no better than greedy: the policy returned {percent(agent.return_pct)} "
-            "net of all costs."
-        )
+        headline = f"No better than {cash}: {earned}."
+    elif evidence is None:
+        headline = f"{better}: {earned}."
     else:
-        beaten = "cash" if greedy is None else "cash and greedy"
-        headline = f"Better than {beaten}: the policy returned {percent(agent.return_pct)} net of all costs."
-    tone: Tone = "bad" if not beats_cash else "good" if beats_greedy else "mixed"
+        doubt = _doubt(evidence, gates, against_greedy=not ahead)
+        if doubt:
+            tone = "mixed"
+            headline = f"{better}, {'and' if ahead else 'but'} {doubt}; {earned}."
+        else:
+            headline = f"{better}, beyond what chance explains: {earned}."
     if backtest.in_sample:
         headline = f"IN-SAMPLE, so no evidence. {headline}"
         tone = "bad"
     return Verdict(headline, tone, tuple(text for text in details if text))
+
+
+def _not_beaten(backtest: BacktestSummary, preset: str, agent: PolicyResult) -> list[str]:
+    """Return who returned as much as the policy or more, unless a champion has seen the window."""
+    found = []
+    for policy, name in _RUNGS.items():
+        other = backtest.result(preset, policy)
+        rival = backtest.rival(policy) if policy == "champion" else None
+        if other is None or (rival is not None and rival.in_sample):
+            continue
+        if agent.return_pct <= other.return_pct:
+            found.append(name)
+    return found
+
+
+def _doubt(evidence: Evidence, gates: Sequence[Gate], *, against_greedy: bool) -> str:
+    """Say why the return is not proven, the plainest reason first; empty where nothing speaks against it.
+
+    The Sharpe ratio has to be above that of luck with the confidence of the intervals.
+    """
+    if evidence.insufficient:
+        return f"with {evidence.insufficient}"
+    compared = [("cash", evidence.over_cash)]
+    if evidence.over_greedy is not None and against_greedy:
+        compared.append(("greedy", evidence.over_greedy.excess))
+    for name, interval in compared:
+        if interval is None:
+            return f"not proven: there is no interval of the return over {name}"
+        if interval.low <= 0.0:
+            year = interval.annual()
+            return (
+                f"not proven: its return over {name} is between {percent(year.low)} and {percent(year.high)} "
+                f"a year with {100 * evidence.confidence:g} % confidence"
+            )
+    luck, tried = evidence.sharpe_of_luck, counted(evidence.trials, "trial")
+    if evidence.sharpe is None or evidence.deflated_sharpe is None or luck is None:
+        return "not proven: no Sharpe ratio is claimed"
+    if evidence.deflated_sharpe < evidence.confidence:
+        return (
+            f"not proven: luck alone gives the best of {tried} a Sharpe ratio of {luck:.2f}, and its own is "
+            f"{evidence.sharpe:.2f}"
+        )
+    missed = [gate for gate in gates if gate.verdict == "fail"]
+    if missed:
+        named = _listed([gate.name for gate in missed[:_NAMED]])
+        more = f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else ""
+        return f"with {len(missed)} of {counted(len(gates), 'gate')} missed ({named}{more})"
+    return ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _baselines_only(greedy: PolicyResult | None, chance: PolicyResult | None, preset: str) -> Verdict:
@@ -97,7 +173,16 @@ def _against_random(agent: PolicyResult, chance: PolicyResult | None) -> str:
     )
 
 
-def _evidence(backtest: BacktestSummary, agent: PolicyResult) -> list[str]:
+def _against_others(backtest: BacktestSummary, preset: str, agent: PolicyResult) -> list[str]:
+    told = []
+    for policy, name in _RUNGS.items():
+        other = None if policy == "greedy" else backtest.result(preset, policy)
+        if other is not None and other.return_pct >= agent.return_pct:
+            told.append(f"{name[0].upper()}{name[1:]} returned {percent(other.return_pct)}.")
+    return told
+
+
+def _caveats(backtest: BacktestSummary, agent: PolicyResult, evidence: Evidence | None) -> list[str]:
     told = []
     if backtest.in_sample:
         hours = counted(backtest.overlap_hours or 0, "hour")
@@ -108,6 +193,8 @@ def _evidence(backtest: BacktestSummary, agent: PolicyResult) -> list[str]:
         told.append(f"It suffered {counted(agent.liquidations, 'liquidation')}.")
     if agent.ended_early:
         told.append("The drawdown limit ended it before the end of the window.")
+    if evidence is not None and evidence.sharpe is not None:
+        return told  # the evidence tells the Sharpe ratio beside that of luck
     if agent.sharpe is None:
         told.append(f"Sharpe ratio: {agent.sharpe_note or 'not claimed'}.")
     else:

@@ -45,7 +45,7 @@ def minus(text: str) -> str:
 
 def called(policy: str) -> str:
     """Return how a policy is called in pictures and tables."""
-    return "policy" if policy == "agent" else policy
+    return {"agent": "policy", "flip": "hold-until-flip"}.get(policy, policy)
 
 
 def plain(text: str, most: int = 16) -> str:

@@ -10,8 +10,9 @@ import pandas as pd
 
 from rl.judge.walk_forward import interquartile_mean, verdict
 from schemas.walk_forward import AGENT, WalkForwardSummary
-from tasks.report import canvas, page
-from tasks.report.page import Picture
+from tasks.report import canvas
+from tasks.report.html import environment, write
+from tasks.report.pictures import Picture, draw
 from tasks.report.walk_pictures import folds_picture, joined_picture
 
 _RANK: Final = {"candidate": 0, AGENT: 1}
@@ -35,7 +36,7 @@ def write_walk_forward(
     preset = summary.preset
     spread = [c.return_pct for c in summary.of_seeds(preset)]
     text = (
-        page._environment()
+        environment()
         .get_template("walk_forward.html")
         .render(
             summary=summary,
@@ -62,7 +63,7 @@ def write_walk_forward(
         )
     )
     path = out_dir / "report.html"
-    page._write(path, text.encode("utf-8"))
+    write(path, text.encode("utf-8"))
     return path
 
 
@@ -77,10 +78,4 @@ def _draw(summary: WalkForwardSummary, curve: pd.DataFrame, out: Path) -> dict[s
             f"Return of every seed and baseline on each held-out part under {summary.preset}.",
         ),
     }
-    made = {}
-    for name, (draw, alt) in drawn.items():
-        wide, narrow = draw(canvas.WIDE), draw(canvas.NARROW)
-        page._write(out / f"{name}.png", wide)
-        width, height = page._png_size(wide)
-        made[name] = Picture(name, page._data_uri(wide), page._data_uri(narrow), alt, width, height)
-    return made
+    return draw(drawn, out)

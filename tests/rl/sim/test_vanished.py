@@ -59,7 +59,8 @@ def test_without_a_history_the_pair_goes_stale_and_the_report_counts_it(tmp_path
     assert agent.split.penalty == pytest.approx(-2 * 50 * 100 * 0.005)
     assert agent.final_nlv == pytest.approx(10_000 - 50)
     page = write_report(tmp_path, tmp_path, preset="moderate").read_text("utf-8")
-    row = page.split('<tr class="agent">', 1)[1].split("</tr>", 1)[0]
+    table = page.split("Every policy under every preset", 1)[1]
+    row = table.split('<tr class="agent">', 1)[1].split("</tr>", 1)[0]
     cells = [cell.split("</td>")[0] for cell in row.split("<td>")[1:]]
     assert cells[11] == "1"  # stale exits
     assert "stale quote" in page

@@ -18,7 +18,6 @@ from schemas.promotion import Gate, PromotionPolicy
 from schemas.trading import MarketRules
 from tasks.report import Fact, Lineage, write_report
 from tasks.report.canvas import NARROW, WIDE, plain
-from tasks.show import PICTURES
 from tests.tasks.report.conftest import Make
 
 HOSTILE = (
@@ -77,7 +76,7 @@ def render(
     gates = basic_gates(summary, preset, policy or PromotionPolicy(), passed(summary))
     decision = conclude(summary.version or "none", "challenger", preset, gates)
     path = write_report(
-        folder, folder, preset=preset, gates=gates, decision=decision, quality=[Fact("Rows", "38,697")],
+        folder, folder, preset=preset, decisions=[decision], quality=[Fact("Rows", "38,697")],
         lineage=[Lineage("Data", "ingest/3f9a1c20aa11bb22"), Lineage("Version", summary.version or "")],
         command="carryflow backtest v-3f9a1c20 --data data/sample",
     )  # fmt: skip
@@ -106,15 +105,13 @@ def test_the_page_holds_everything_a_reader_asks_for(make_backtest: Make) -> Non
         "01 May 2025, 00:00",
     ):
         assert words in page.text, words
-    assert (
-        page.text.count("v-3f9a1c20") == 3
-    )  # the decision, the lineage and the command; not twice in the lineage
+    # The decision, the ladder, the lineage and the command; not twice in the lineage.
+    assert page.text.count("v-3f9a1c20") == 4
     assert "IN-SAMPLE" not in page.text
     drawn = {path.stem for path in folder.glob("*.png")}
-    assert drawn == {"equity", "drawdown", "profit", "presets", "trades"}
-    assert drawn == set(PICTURES), "the run's page shows them all"
+    assert drawn == {"equity", "drawdown", "profit", "exposure", "presets", "trades"}
     assert all((folder / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in drawn)
-    assert page.tags.count("img") == 5
+    assert page.tags.count("img") == 6
     assert not list(folder.glob(".*"))  # no temporary file is left
 
 
@@ -179,7 +176,7 @@ def test_hostile_names_are_only_text(make_backtest: Make) -> None:
         warnings.simplefilter("error")  # a glyph that the pictures' font lacks would warn
         text, page, _ = render(folder)
     assert not {"script", "b", "i"} & set(page.tags[page.tags.index("body") :]) - {"b"}
-    assert page.tags.count("img") == 5
+    assert page.tags.count("img") == 6
     assert page.handlers == []
     assert all(link.startswith("data:") for link in page.links)
     assert "<script" not in text
@@ -191,7 +188,7 @@ def test_hostile_names_are_only_text(make_backtest: Make) -> None:
 
 def test_a_losing_policy_is_told_so_first_and_refused(make_backtest: Make) -> None:
     _, page, _ = render(make_backtest(agent_pct=-0.31))
-    assert page.text.index("No better than cash") < page.text.index("Against the baselines")
+    assert page.text.index("No better than cash") < page.text.index("The ladder")
     assert (
         "Not promoted, because the policy returned -0.31 % net of all costs, no better than cash" in page.text
     )
@@ -199,7 +196,7 @@ def test_a_losing_policy_is_told_so_first_and_refused(make_backtest: Make) -> No
 
 def test_an_in_sample_backtest_is_stamped(make_backtest: Make) -> None:
     _, page, _ = render(make_backtest(in_sample=True))
-    assert page.text.index("IN-SAMPLE") < page.text.index("Against the baselines")
+    assert page.text.index("IN-SAMPLE") < page.text.index("The ladder")
     assert "120 of this window's hours were seen in training or validation" in page.text
     _, unknown, _ = render(make_backtest(in_sample=None))
     assert "UNKNOWN SAMPLE" in unknown.text
@@ -255,8 +252,8 @@ def test_the_same_backtest_gives_the_same_page(make_backtest: Make) -> None:
 
 def test_every_picture_is_drawn_for_a_phone_too(make_backtest: Make) -> None:
     text, page, _ = render(make_backtest())
-    assert page.tags.count("source") == 5
-    assert text.count('media="(max-width: 640px)"') == 5
+    assert page.tags.count("source") == 6
+    assert text.count('media="screen and (max-width: 640px)"') == 6
     assert "width=device-width" in text
     assert "@media print" in text
     assert WIDE.width > 2 * NARROW.width
