@@ -25,8 +25,8 @@ _MEASURE = """<script>addEventListener('load', () => setTimeout(() => {
   const e = document.documentElement, at = (x) => { const r = x.getBoundingClientRect();
     return [r.left + scrollX, r.top + scrollY, r.width, r.height].map(Math.round) };
   parent.postMessage(JSON.stringify({height: e.scrollHeight, wide: e.scrollWidth, room: e.clientWidth,
-    pictures: [...document.images].map((i) => ({alt: i.alt, at: at(i), loaded: i.naturalWidth > 0})),
-    opened: [...document.querySelectorAll('details')].map((d) => d.open)}), '*')
+    pictures: [...document.images].filter((i) => i.offsetWidth)
+      .map((i) => ({alt: i.alt, at: at(i), loaded: i.naturalWidth > 0}))}), '*')
 }, 50))</script>"""
 _FRAME = """<!doctype html><body style="margin:0"><iframe src="{page}" style="border:0;display:block"
 width="{width}" height="{height}"></iframe><script>addEventListener('message', (m) => {{

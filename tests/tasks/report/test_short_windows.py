@@ -21,7 +21,7 @@ def test_a_report_on_two_days_is_drawn_without_a_warning(make_backtest: Make, ho
     trades = pd.read_parquet(folder / "trades.parquet")
     trades[trades["closed"] <= end].to_parquet(folder / "trades.parquet")
     _, page, _ = render(folder)  # warnings are errors
-    assert page.tags.count("img") == 6
+    assert page.tags.count("img") == 12
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
