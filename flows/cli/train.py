@@ -120,7 +120,7 @@ def train(
     n_epochs: Annotated[int | None, typer.Option(
         help="Passes over a rollout (default 4).")] = None,
     entropy_coef: Annotated[float | None, typer.Option(
-        help="Weight of the entropy bonus (default 0.005).")] = None,
+        help="Weight of the entropy bonus at the start (default 0.02).")] = None,
     value_coef: Annotated[float | None, typer.Option(
         help="Weight of the value loss (default 0.5).")] = None,
     episode_length_days: Annotated[float | None, typer.Option(
