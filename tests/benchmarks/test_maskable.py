@@ -110,4 +110,4 @@ def test_the_learning_rate_is_annealed_over_all_steps(maskable: ModuleType) -> N
     for _ in range(4):
         maskable.advance(model)
         rates.append(model.policy.optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([1e-3 * share for share in (1.0, 0.75, 0.5, 0.25)])
+    assert rates == pytest.approx([RECIPE.learning_rate * share for share in (1.0, 0.75, 0.5, 0.25)])

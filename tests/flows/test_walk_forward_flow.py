@@ -176,7 +176,7 @@ def test_the_summary_tells_every_fold_seed_and_preset(finished) -> None:
         assert fold.candidate.validation_pct == max(run.validation_pct for run in fold.runs)
         for run in fold.runs:
             assert [one.preset for one in run.results] == list(PRESETS)
-        assert {one.policy for one in fold.baselines} == {"greedy", "cash"}
+        assert {one.policy for one in fold.baselines} == {"greedy", "flip", "cash"}
     [note] = found.notes
     assert note == "Insufficient evidence: 2 whole days held out, 30 are needed."
 
