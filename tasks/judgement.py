@@ -27,6 +27,7 @@ from schemas.stress import STRESS, StressReport
 from schemas.walk_forward import CURVE
 from tasks import ui
 from tasks.cache import Cached, run_cached
+from tasks.commands import replay_command
 from tasks.evidence import known_trials, reigning_champion, walk_forward_of
 from tasks.store import Store, content_hash, resolve_root
 
@@ -47,6 +48,7 @@ class _Case:
     dataset: Ref | None
     trained: Ref | None
     joined: Ref | None
+    book: str
     title: str
 
     @property
@@ -115,6 +117,7 @@ def judge(
         dataset=dataset,
         trained=trained,
         joined=joined,
+        book=book,
         title=title,
     )
 
@@ -130,6 +133,7 @@ def judge(
             "preset": preset,
             "policy": policy.model_dump(mode="json"),
             "title": title,
+            "book": book,
             "trials": {"count": case.trials.count, "scores": list(case.trials.scores)},
             "reigning": None if case.reigning is None else asdict(case.reigning),
         },
@@ -195,6 +199,7 @@ def _judge(store: Store, case: _Case, folder: Path) -> dict[str, Any]:
         quality=_facts(store, case.dataset),
         health=_health(store, case.trained),
         lineage=_lineage(case, summary),
+        command=replay_command(summary, case.book, stress=stress is not None) if summary.version else "",
         title=case.title,
     )
     return {

@@ -7,7 +7,6 @@ report.html         a page for people, and its pictures
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from schemas.trading import PresetName
 from schemas.walk_forward import CURVE, WALK_FORWARD, FoldPlan, FoldResult, FoldRun, Span, WalkForwardSummary
 from tasks import ui
 from tasks.cache import Cached, run_cached
+from tasks.commands import set_words
 from tasks.files import utc_now
 from tasks.reports import lay_out
 from tasks.store import Store, content_hash, resolve_root
@@ -183,22 +183,7 @@ def command(
     asked, usual = advanced.model_dump(mode="json"), Advanced().model_dump(mode="json")
     for name in _NOT_OF_A_RESULT:
         del asked[name]
-    for path, value in _differences(asked, usual):
-        words += ["--set", f"{path}={json.dumps(value)}"]
-    return shlex.join(words)
-
-
-def _differences(asked: Mapping[str, Any], usual: Mapping[str, Any], path: str = "") -> list[tuple[str, Any]]:
-    """List the values that are not the usual ones, by their path."""
-    found: list[tuple[str, Any]] = []
-    for name, value in asked.items():
-        if value == usual.get(name):
-            continue
-        if isinstance(value, dict) and isinstance(usual.get(name), dict) and set(value) == set(usual[name]):
-            found += _differences(value, usual[name], f"{path}{name}.")
-        else:
-            found.append((f"{path}{name}", value))
-    return found
+    return shlex.join(words + set_words(asked, usual))
 
 
 class _Read(NamedTuple):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import shlex
 import shutil
 import webbrowser
 from collections.abc import Callable
@@ -184,3 +187,21 @@ def test_a_report_is_opened_in_the_browser_and_without_one_nothing_is_begun(
     refused = carryflow(*words)
     assert (refused.code, len(results)) == (2, before)
     assert "--open: there is no browser here." in refused.err
+
+
+def test_the_report_holds_the_command_that_makes_its_backtest_again(
+    carryflow: Callable[..., Any], results: list[dict[str, Any]], sample: Path, root: Path
+) -> None:
+    page = (Store(root).path(Ref.parse(results[-1]["judgement"])) / "report.html").read_text(encoding="utf-8")
+    [said] = re.findall(r"<pre><code>(.*?)</code></pre>", page, re.S)
+    words = [word if word != "DATA" else sample for word in shlex.split(html.unescape(said))]
+    assert words[:2] == ["carryflow", "backtest"]
+    again = carryflow(*words[1:], "--artifacts", root)
+    assert again.code == 0, again.err
+
+    def told(result: dict[str, Any]) -> dict[str, Any]:
+        path = Store(root).path(Ref.parse(result["backtest"])) / "backtest.json"
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        return {name: summary[name] for name in ("version", "start", "end", "rules", "results", "ladder")}
+
+    assert told(results[-1]) == told(results[-2])
