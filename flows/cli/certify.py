@@ -52,7 +52,7 @@ def certify(
     what a trader earns who knows the regimes, those to come too, and none of the noise.
 
     Exit code 0 if every bar is reached, 1 if one is not, 2 on a mistake in the command. Each market takes
-    seven minutes on two cores. A certificate is kept until the recipe or the code changes.
+    up to eight minutes on two cores. A certificate is kept until the recipe or the code changes.
     """
     from flows.cli.parameters import build_advanced
     from flows.cli.terminal import Progress, show_logs

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rl.judge.bootstrap import interquartile_mean
 from rl.judge.gates import counted, percent
 from rl.judge.metrics import MIN_DAYS
 from rl.judge.verdict import Tone, Verdict
@@ -48,18 +49,6 @@ def single_policies(summary: BacktestSummary) -> list[str]:
     """List the baselines of a backtest that are one curve each, in its order."""
     names = dict.fromkeys(result.policy for result in summary.results)
     return [name for name in names if name not in (AGENT, SEVERAL)]
-
-
-def interquartile_mean(values: Sequence[float]) -> float:
-    """Return the mean of the middle half; of fewer than four values, of those that weigh in it.
-
-    A quarter of the weight is cut off at either end, a value at the border counting in part (Agarwal et al.
-    2021, "Deep reinforcement learning at the edge of the statistical precipice").
-    """
-    ordered = np.sort(np.asarray(values, np.float64))
-    edges = np.arange(len(ordered) + 1) / len(ordered)
-    inside = np.clip(np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25), 0.0, None)
-    return float((ordered * inside).sum() / inside.sum())
 
 
 def doubts(folds: Sequence[FoldResult], curves: Sequence[JoinedCurve], preset: str) -> tuple[str, ...]:
@@ -114,9 +103,10 @@ def verdict(summary: WalkForwardSummary) -> Verdict:
     details += [f"{rival.who.capitalize()} returned {percent(rival.return_pct)}." for rival in rivals]
     spread = [curve.return_pct for curve in summary.of_seeds(preset)]
     if len(spread) > 1:
+        middle = float(interquartile_mean(np.array(spread)))
         details.append(
             f"Each seed followed through every fold returned {percent(min(spread))} to "
-            f"{percent(max(spread))}, inter-quartile mean {percent(interquartile_mean(spread))}."
+            f"{percent(max(spread))}, inter-quartile mean {percent(middle)}."
         )
     if lost:
         details.append(f"It suffered {counted(lost, 'liquidation')}.")

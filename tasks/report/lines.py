@@ -44,7 +44,7 @@ def _curves(equity: pd.DataFrame, preset: str, policy: PolicyName) -> pd.DataFra
     return wide
 
 
-def _spread(values: list[float], low: float, high: float, gap: float) -> list[float]:
+def spread_out(values: list[float], low: float, high: float, gap: float) -> list[float]:
     """Move label heights apart so that none touch, keeping their order."""
     order = np.argsort(values)
     placed = np.array(values, np.float64)[order]
@@ -106,7 +106,7 @@ def _draw_returns(
     ax.margins(x=0)
     height = ax.get_window_extent().height / ax.figure.dpi * 72  # points
     gap = (limits[1] - limits[0]) * 12.5 / max(height * 0.8, 60.0)
-    heights = _spread([v for _, v in ends], limits[0], limits[1], gap)
+    heights = spread_out([v for _, v in ends], limits[0], limits[1], gap)
     for (name, value), y in zip(ends, heights, strict=True):
         amount = minus(percent(value))
         text = f" {called(name)} {amount.removesuffix(' %') if size.narrow else amount}"

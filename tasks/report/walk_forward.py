@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
-from rl.judge.walk_forward import interquartile_mean, verdict
+from rl.judge.bootstrap import interquartile_mean
+from rl.judge.walk_forward import verdict
 from schemas.walk_forward import AGENT, WalkForwardSummary
 from tasks.report import canvas
 from tasks.report.html import environment, write
@@ -56,7 +58,7 @@ def write_walk_forward(
                 for name in summary.presets
             ],
             spread=spread,
-            middle=interquartile_mean(spread),
+            middle=float(interquartile_mean(np.array(spread))),
             pictures=_draw(summary, curve, out_dir),
             dataset=dataset,
             command=command,

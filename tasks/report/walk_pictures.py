@@ -28,7 +28,7 @@ from tasks.report.canvas import (
     set_title,
     to_png,
 )
-from tasks.report.lines import COLOURS, _spread
+from tasks.report.lines import COLOURS, spread_out
 
 _CHOSEN: Final[dict[str, Any]] = {"marker": "D", "markersize": 7, "zorder": 4}
 _OTHER: Final[dict[str, Any]] = {"marker": "o", "markersize": 5, "zorder": 3, "alpha": 0.45}
@@ -144,7 +144,7 @@ def _label_ends(ax: Axes, ends: list[tuple[str, float, str]], size: Size) -> Non
     ax.set_ylim(low, high)
     height = ax.get_window_extent().height / ax.figure.dpi * 72  # points
     gap = (high - low) * 12.5 / max(height * 0.8, 60.0)
-    heights = _spread([value for _, value, _ in ends], low, high, gap)
+    heights = spread_out([value for _, value, _ in ends], low, high, gap)
     for (who, value, colour), y in zip(ends, heights, strict=True):
         amount = minus(percent(value))
         ax.annotate(

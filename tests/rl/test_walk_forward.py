@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rl.judge.walk_forward import choose, doubts, interquartile_mean, verdict
+from rl.judge.bootstrap import interquartile_mean
+from rl.judge.walk_forward import choose, doubts, verdict
 from rl.market.splits import Window
 from rl.walk_forward import HeldOut, figures, join, joined_daily
 from schemas.trading import PRESETS, MarketRules
