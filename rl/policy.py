@@ -120,6 +120,26 @@ def kind_masses(logp: Tensor) -> Tensor:
     return torch.stack((p[:, 0], p[:, 1:FIRST_EXIT].sum(1), p[:, FIRST_EXIT:].sum(1)), 1)
 
 
+def spread_of(logp: Tensor) -> Tensor:
+    """Return (...,) what the entropy bonus is paid for: the entropy of the action, and once more of its size.
+
+    The entropy of 36 actions weighs the size of an entry by how rare entries are. That hardly speaks for it,
+    and the first few losses settled on the smallest size for good. The size counts in full, as if there were
+    an entry; which pair it would be does not: drawn towards all of them alike, an entry is not worth having.
+
+    Args:
+        logp: (..., 36) log-probabilities, INVALID where masked.
+    """
+    joint = -(logp.exp() * logp).sum(-1)  # a masked action adds 0 x (huge) = 0
+    entries = torch.unflatten(logp[..., 1:FIRST_EXIT], -1, (_N_SIZES, N_OPPORTUNITY_SLOTS))
+    slots = entries.logsumexp(-2)
+    within = entries - slots.unsqueeze(-2)
+    size = -(within.exp() * within).sum(-2)
+    possible = slots > 0.5 * INVALID
+    share = torch.where(possible, slots, INVALID).softmax(-1).detach()
+    return joint + torch.where(possible, share * size, 0.0).sum(-1)
+
+
 class _Block(nn.Module):
     """Pre-norm self-attention over the ten slots, then a pre-norm MLP."""
 
@@ -273,6 +293,10 @@ class Policy(nn.Module):
             mask.flatten(0, 1),
         )
         return logp.view(mask.shape), self.value(value).squeeze(-1)
+
+    def spread(self, logp: Tensor) -> Tensor:
+        """Return (H, K) what the entropy bonus is paid for, see `spread_of`."""
+        return spread_of(logp)
 
     def _read(self, state: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Tensor:
         """Pool the hour's tokens by what each state asks for: (H, K, 64)."""

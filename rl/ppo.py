@@ -190,7 +190,8 @@ def update(
         policy_loss = -torch.minimum(ratio * a, clipped * a).mean()
         value_loss = 0.5 * F.mse_loss(value, target.index_select(0, batch))
         entropy = -(logp.exp() * logp).sum(-1).mean()  # a masked action adds 0 x (huge) = 0
-        loss = policy_loss + training.value_coef * value_loss - training.entropy_coef * entropy
+        bonus = training.entropy_coef * policy.spread(logp).mean()
+        loss = policy_loss + training.value_coef * value_loss - bonus
         gradient = torch.autograd.grad(share * loss, parameters, allow_unused=True)
         with torch.no_grad():
             kl = (ratio - 1.0 - log_ratio).mean()

@@ -46,6 +46,10 @@ class ActorCritic(Protocol):
         """
         ...
 
+    def spread(self, logp: Tensor) -> Tensor:
+        """Return (H, K) what the entropy bonus is paid for, nats, of (H, K, A) log-probabilities."""
+        ...
+
 
 class EnvironmentStep(Protocol):
     """What one step of N environments tells; resets are already done."""

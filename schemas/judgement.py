@@ -7,7 +7,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.promotion import Alias, Gate
+from schemas.promotion import Alias, Gate, RetirementDecision
 from schemas.registry import ALIASES
 
 GATES: Final = "gates.json"
@@ -26,6 +26,9 @@ class Judgement(BaseModel):
     )
     compared_with: str | None = Field(
         None, description="The champion it was compared with; empty where none reigned, or it did itself."
+    )
+    review: RetirementDecision | None = Field(
+        None, description="Whether the champion it was run beside is still fit to reign; empty without one."
     )
 
     @classmethod

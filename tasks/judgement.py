@@ -152,6 +152,7 @@ def _judge(store: Store, case: _Case, folder: Path) -> dict[str, Any]:
 
     from rl.judge.champion import champion_gates
     from rl.judge.gates import all_hold, basic_gates
+    from rl.judge.review import review_champion
     from rl.judge.stress_gates import stress_gates
     from rl.judge.weigh import weigh
     from tasks.report import write_report
@@ -167,9 +168,10 @@ def _judge(store: Store, case: _Case, folder: Path) -> dict[str, Any]:
         text = (store.local(case.stressed) / STRESS).read_text(encoding="utf-8")
         stress = StressReport.model_validate_json(text)
     rival = None if case.reigning is None else case.reigning.version
+    equity = pd.read_parquet(source / "equity.parquet", columns=["preset", "policy", "run", "time", "nlv"])
     evidence = weigh(
         summary,
-        pd.read_parquet(source / "equity.parquet", columns=["preset", "policy", "run", "time", "nlv"]),
+        equity,
         case.preset,
         case.policy,
         case.trials,
@@ -183,6 +185,7 @@ def _judge(store: Store, case: _Case, folder: Path) -> dict[str, Any]:
         challenger=tuple(basic),
         champion=tuple(champion_gates(basic, evidence, stressed, case.policy, reigning=case.reigning)),
         compared_with=rival,
+        review=review_champion(summary, equity, case.preset, case.policy),
     )
     (folder / GATES).write_text(gates.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if evidence is not None:
@@ -193,6 +196,7 @@ def _judge(store: Store, case: _Case, folder: Path) -> dict[str, Any]:
         preset=case.preset,
         gates=gates.challenger,
         champion_gates=gates.champion,
+        review=gates.review,
         evidence=evidence,
         stress=stress,
         decisions=_refusals(summary, case, gates),

@@ -195,6 +195,7 @@ def evidence_markdown(gates: Judgement, evidence: Evidence | None) -> str:
             "## Gates",
             ui.table(["gate", "asked of", "verdict", "value", "threshold"], rows),
             "\n".join(f"- **{g.name}** ({g.verdict}): {g.reason}" for g, _ in gates.asked()),
+            *([] if gates.review is None else ["## The reigning champion", gates.review.reason]),
         ]
     )
 

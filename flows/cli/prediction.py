@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from flows.cli.terminal import heading, print_table
+from rl.decide import LIKELY
 from rl.judge.gates import counted
 from schemas.prediction import Choice, Prediction, PresetDecision
 
 SHOWN_CHOICES = 8
+_NOUNS = {"hold": "hold", "enter": "entry", "exit": "exit"}
 
 
 def print_prediction(prediction: Prediction) -> None:
@@ -53,12 +55,13 @@ def _why(made: PresetDecision) -> str:
     kind = [choice for choice in made.choices if choice.kind == decision.kind]
     said = (
         f"Decided: {decision.name} ({decision.probability:.4f}), though {likeliest.name} alone has "
-        f"{likeliest.probability:.4f}: the kind of most mass goes first ({decision.kind} {_mass(kind):.4f})"
+        f"{likeliest.probability:.4f}: an {_NOUNS[decision.kind]} is taken from {LIKELY:.3f} an hour on and has "
+        f"{_mass(kind):.4f}"
     )
     if decision.kind != "enter":
-        return f"{said}, then the likeliest of it."
+        return f"{said}; then the likeliest of it."
     pair = [choice for choice in kind if _pair(choice) == _pair(decision)]
-    return f"{said}, then its pair ({_mass(pair):.4f}), then the size."
+    return f"{said}; then its pair ({_mass(pair):.4f}), then the size."
 
 
 def _mass(choices: list[Choice]) -> float:

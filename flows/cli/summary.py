@@ -35,6 +35,7 @@ def print_run(result: Mapping[str, Any], *, book: str, preset: str, seconds: flo
     print_stress(result["stress"])
     print_gates(result["judgement"], preset)
     print_evidence(result["judgement"])
+    print_review(result["judgement"], book)
     decisions = [PromotionDecision.model_validate(told) for told in result["decisions"].values()]
     print()
     for decision in decisions:
@@ -57,6 +58,7 @@ def print_backtest(result: Mapping[str, Any], *, book: str) -> Path:
     if result["stress"]:
         print_stress(result["stress"])
     print_evidence(result["judgement"])
+    print_review(result["judgement"], book)
     name = replay_name(summary)
     report = publish_report(
         result["backtest"], result["judgement"], book=book, name=name, stressed=result["stress"]
@@ -83,6 +85,17 @@ def print_evidence(judged: str) -> None:
     heading("Evidence")
     for sentence in evidence_words(Evidence.model_validate_json(path.read_text(encoding="utf-8"))):
         _fill(sentence, "  ")
+
+
+def print_review(judged: str, book: str) -> None:
+    """Print whether the reigning champion is still fit to reign, and what to type if it is not."""
+    review = read_gates(Store(resolve_root()).path(Ref.parse(judged))).review
+    if review is None:
+        return
+    heading("The reigning champion")
+    _fill(review.reason, "  ")
+    if review.retire:
+        print(f"  carryflow registry retire champion --book {book} --reason ...")
 
 
 def print_stress(stressed: str) -> None:

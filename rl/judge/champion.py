@@ -20,7 +20,7 @@ from rl.judge.gates import (
     percent,
 )
 from rl.judge.words import in_words
-from schemas.backtest import BacktestSummary
+from schemas.backtest import PolicyResult
 from schemas.evidence import Comparison, Evidence, Interval
 from schemas.promotion import Gate, PromotionDecision, PromotionPolicy, RetirementDecision
 
@@ -192,7 +192,12 @@ def over_champion(evidence: Evidence, policy: PromotionPolicy, reigning: Reignin
 
 
 def judge_reigning(
-    version: str, backtest: BacktestSummary, preset: str, evidence: Evidence, policy: PromotionPolicy
+    version: str,
+    result: PolicyResult | None,
+    capital: float,
+    preset: str,
+    evidence: Evidence | None,
+    policy: PromotionPolicy,
 ) -> RetirementDecision:
     """Judge a reigning version by a recent window; one that misses a gate can be retired to none: hold.
 
@@ -200,28 +205,28 @@ def judge_reigning(
 
     Args:
         version: The version that reigns.
-        backtest: Of the recent window.
+        result: What it did in the recent window; None where it could not be replayed.
+        capital: What it began with.
         preset: The risk profile that is judged.
-        evidence: What its returns on that window prove.
+        evidence: What its returns on that window prove; None where there are none.
         policy: The thresholds.
     """
-    agent = backtest.result(preset, "agent")
-    if agent is None:
-        gates = [_missing("backtest", f"The backtest holds no result of a policy under {preset!r}.")]
+    days = 0 if evidence is None else evidence.days
+    if result is None:
+        gates = [_missing("backtest", f"The backtest holds no result of {version} under {preset!r}.")]
     else:
-        gates = [drawdown_within(agent, policy), no_liquidation(agent, policy)]
-        if evidence.days >= policy.retire_after_days:
+        gates = [drawdown_within(result, policy), no_liquidation(result, policy)]
+        if evidence is not None and days >= policy.retire_after_days:
             gates.append(_not_behind_cash(evidence))
-            if agent.trades:  # one that held all the time paid no costs for nothing
-                gates.append(carry_not_noise(agent, policy, backtest.initial_capital))
+            if result.trades:  # one that held all the time paid no costs for nothing
+                gates.append(carry_not_noise(result, policy, capital))
     retire = not all_hold(gates)
     if retire:
         failed = " ".join(gate.reason for gate in gates if gate.verdict == "fail")
         reason = f"{version} can be retired, and hold is what follows. {failed}"
-    elif evidence.days < policy.retire_after_days:
-        days = counted(evidence.days, "whole day")
+    elif days < policy.retire_after_days:
         reason = (
-            f"{version} stays: {days} of recent hours are too few to judge its returns by "
+            f"{version} stays: {counted(days, 'whole day')} of recent hours are too few to judge its returns by "
             f"({policy.retire_after_days} are needed), and nothing else speaks against it."
         )
     else:

@@ -13,7 +13,7 @@ from rl.judge.verdict import verdict
 from schemas.backtest import POLICIES, RIVALS, BacktestSummary, PolicyName
 from schemas.evidence import Evidence
 from schemas.health import HealthReport
-from schemas.promotion import Alias, Gate, PromotionDecision
+from schemas.promotion import Alias, Gate, PromotionDecision, RetirementDecision
 from schemas.stress import StressReport
 from tasks.report import forest
 from tasks.report.daily import SHOWN_OPEN, daily_rows, total
@@ -72,6 +72,7 @@ def write_report(
     preset: str,
     gates: Sequence[Gate] = (),
     champion_gates: Sequence[Gate] = (),
+    review: RetirementDecision | None = None,
     decisions: Sequence[PromotionDecision] = (),
     evidence: Evidence | None = None,
     stress: StressReport | None = None,
@@ -92,6 +93,7 @@ def write_report(
         preset: The risk profile that is judged; the others are shown beside it.
         gates: Every gate of the challenger that was applied.
         champion_gates: Every gate of the champion that was applied.
+        review: Whether the reigning champion is still fit to reign, where one was replayed.
         decisions: What promotion made of them, by alias, if it was asked; a decision brings its own gates.
         evidence: What the returns prove; without it the page says that nothing is.
         stress: What became of the result under stress; without it the page says that nothing was tried.
@@ -146,6 +148,7 @@ def write_report(
             stress=stress,
             parts=parts,
             judged=judged,
+            review=review,
             quality=list(quality),
             health=health,
             lineage=[item for item in lineage if item.reference != summary.version],  # it has its own line

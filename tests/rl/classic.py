@@ -121,6 +121,9 @@ class SmallPolicy(nn.Module):
         logp = masked_log_softmax(self.actor(private), mask)
         return torch.where(mask, logp, INVALID), self.critic(private).squeeze(-1)
 
+    def spread(self, logp: Tensor) -> Tensor:
+        return -(logp.exp() * logp).sum(-1)
+
 
 @dataclass
 class Learner:

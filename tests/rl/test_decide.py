@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rl.decide import choose, decide, encode_hour, one_thread
-from rl.policy import Policy
+from rl.policy import INITIAL_KIND, Policy
 from tests.rl.test_policy import lively, random_mask, random_private, random_slots
 
 
@@ -23,6 +23,27 @@ def test_many_entries_that_share_the_mass_beat_a_likelier_hold() -> None:
     assert choose(p) == 1
 
 
+def test_a_kind_is_taken_once_it_is_as_likely_as_not_within_eight_hours() -> None:
+    still_unlikely, likely = 0.082, 0.084  # (1 - 0.0830)^8 = 1/2
+    assert (1 - still_unlikely) ** 8 > 0.5 > (1 - likely) ** 8
+    assert choose(distribution(a0=1 - still_unlikely, a7=still_unlikely)) == 0
+    assert choose(distribution(a0=1 - likely, a7=likely)) == 7
+    assert choose(distribution(a0=1 - still_unlikely, a33=still_unlikely)) == 0
+    assert choose(distribution(a0=1 - likely, a33=likely)) == 33
+
+
+def test_an_untrained_policy_holds_whatever_is_masked() -> None:
+    hold, enter, leave = INITIAL_KIND
+    assert choose(distribution(a0=hold, a7=enter, a33=leave)) == 0
+    assert choose(distribution(a0=hold / (1 - leave), a7=enter / (1 - leave))) == 0
+    assert choose(distribution(a0=hold / (1 - enter), a33=leave / (1 - enter))) == 0
+
+
+def test_of_an_entry_and_an_exit_that_are_both_due_the_likelier_is_taken() -> None:
+    assert choose(distribution(a0=0.5, a4=0.2, a31=0.3)) == 31
+    assert choose(distribution(a0=0.5, a4=0.3, a31=0.2)) == 4
+
+
 def test_the_slot_of_most_mass_is_chosen_before_the_size() -> None:
     # Slot 2 has 0.5 over three sizes; slot 7's medium has the single largest probability.
     p = distribution(a0=0.1, a3=0.18, a13=0.15, a23=0.17, a18=0.4)
@@ -31,11 +52,10 @@ def test_the_slot_of_most_mass_is_chosen_before_the_size() -> None:
 
 
 def test_exits_are_judged_together_and_then_apart() -> None:
-    assert choose(distribution(a0=0.4, a31=0.2, a33=0.25, a35=0.15)) == 33
+    assert choose(distribution(a0=0.85, a31=0.05, a33=0.06, a35=0.04)) == 33
 
 
 def test_ties_go_to_the_lowest_index() -> None:
-    assert choose(distribution(a0=0.5, a5=0.5)) == 0
     assert choose(distribution(a5=0.25, a9=0.25, a31=0.5)) == 5
     assert choose(distribution(a4=0.5, a14=0.5)) == 4
     assert choose(distribution(a32=0.5, a34=0.5)) == 32

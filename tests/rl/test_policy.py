@@ -13,6 +13,8 @@ from rl.policy import (
     action_log_probabilities,
     count_parameters,
     kind_masses,
+    masked_log_softmax,
+    spread_of,
 )
 from rl.rollout import gather, sample
 
@@ -271,3 +273,44 @@ def test_gather_repeats_rows_in_order() -> None:
     taken = gather(code, torch.tensor([2, 0, 2]))
     for whole, rows in zip(code, taken, strict=True):
         assert torch.equal(rows, torch.stack((whole[2], whole[0], whole[2])))
+
+
+def entropy_of(p: np.ndarray) -> float:
+    p = p[p > 0]
+    return float(-(p * np.log(p)).sum())
+
+
+def test_the_bonus_is_paid_for_the_action_and_in_full_for_its_size() -> None:
+    """Against the definition, one distribution at a time, in double precision."""
+    logits = 3.0 * torch.randn(40, 36, generator=torch.Generator().manual_seed(0))
+    mask = random_mask(40)
+    mask[0, 1:FIRST_EXIT], mask[1, FIRST_EXIT:], mask[2, 1:] = False, False, False
+    logp = torch.where(mask, masked_log_softmax(logits, mask), INVALID)
+    for row, found in zip(logp.double().exp().numpy(), spread_of(logp), strict=True):
+        entries = row[1:FIRST_EXIT].reshape(3, 10)
+        slots = entries.sum(0)
+        sizes = sum(slots[i] / slots.sum() * entropy_of(entries[:, i] / slots[i]) for i in np.flatnonzero(slots))
+        assert float(found) == pytest.approx(entropy_of(row) + sizes, abs=1e-5)
+
+
+def test_the_bonus_speaks_for_the_size_however_rare_entries_are() -> None:
+    pulls = []
+    for enter in (0.3, 0.001):
+        size = torch.tensor([2.0, 0.0, -2.0], requires_grad=True)
+        entry = size.log_softmax(0) + float(np.log(enter))  # into slot 0 alone
+        logp = torch.full((36,), INVALID)
+        logp = logp.index_put((torch.tensor([0]),), torch.tensor(float(np.log1p(-enter))))
+        logp = logp.index_put((torch.tensor([1, 11, 21]),), entry)
+        spread_of(logp).backward()
+        assert size.grad is not None
+        pulls.append(size.grad / (1.0 + enter))  # the size counts once in full, and once as often as it occurs
+    assert torch.allclose(pulls[0], pulls[1], atol=1e-5)
+    assert pulls[0].abs().max() > 0.05
+
+
+def test_the_bonus_gives_masked_actions_no_gradient() -> None:
+    mask = random_mask(20)
+    logits = torch.randn(20, 36, generator=torch.Generator().manual_seed(2)).requires_grad_(True)
+    spread_of(torch.where(mask, masked_log_softmax(logits, mask), INVALID)).sum().backward()
+    assert logits.grad is not None and logits.grad.isfinite().all()
+    assert (logits.grad[~mask] == 0).all()

@@ -77,6 +77,7 @@ def candidate(
     daily_pct: float = 0.03,
     greedy_pct: float = 0.0,
     champion: tuple[str, float] | None = None,
+    champion_result: Mapping[str, Any] | None = None,
     result: Mapping[str, Any] | None = None,
     stress: Mapping[str, Any] | None = None,
     audit: bool = True,
@@ -89,6 +90,7 @@ def candidate(
         daily_pct: Mean daily return.
         greedy_pct: Of greedy.
         champion: A reigning version that was replayed beside it, and its mean daily return.
+        champion_result: The champion's result in the backtest; none by default.
         result: What of the backtest's result is otherwise.
         stress: What of the stress report is otherwise.
         audit: Whether the audit holds.
@@ -116,7 +118,10 @@ def candidate(
         version=VERSION, data_hash=data, start=START, end=END, hours=24 * DAYS, initial_capital=10_000.0,
         in_sample=overlap_hours > 0, overlap_hours=overlap_hours, trained_on=seen, seed=0, random_runs=0,
         presets=dict(PRESETS), rules=MarketRules(), rivals=rivals,
-        results=(PolicyResult(**facts | dict(result or {})),),
+        results=(
+            PolicyResult(**facts | dict(result or {})),
+            *([] if champion_result is None else [PolicyResult.model_validate(champion_result)]),
+        ),
     )  # fmt: skip
     told = {"version": VERSION, "trial": TRIAL, "start": START.isoformat(), "end": END.isoformat()}
     tested = publish(

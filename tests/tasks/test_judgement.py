@@ -275,3 +275,39 @@ def test_gates_are_asked_of_whom_they_are_asked_of() -> None:
     both, own = gate("both"), gate("own")
     found = Judgement(challenger=(both,), champion=(both, own))
     assert found.asked() == [(both, ("challenger", "champion")), (own, ("champion",))]
+
+
+FIT = {"preset": "moderate", "policy": "champion", "runs": 1, "return_pct": -1.2, "max_drawdown_pct": 1.3,
+       "final_nlv": 9_880.0, "trades": 4.0, "split": {"funding": 90.0, "fees": -40.0}, "hours": 1440}  # fmt: skip
+
+
+def test_a_run_says_whether_the_champion_beside_it_is_still_fit_to_reign(artifacts: Path) -> None:
+    crown(artifacts)
+    judged = candidate(artifacts, champion=(OTHER, 0.02), champion_result=FIT).judge()
+    review = read_gates(judged.path).review
+    assert review is not None and not review.retire
+    assert review.reason == f"{OTHER} stays: its recent window misses no gate."
+    assert {gate.name for gate in review.gates} == {
+        "drawdown", "no liquidation", "not behind cash", "carry, not noise"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("daily_pct", "change", "missed"),
+    [(-0.05, {}, "not behind cash"), (0.02, {"liquidations": 1.0}, "no liquidation")],
+)
+def test_a_champion_that_fails_beside_a_candidate_is_called_retirable_in_words(
+    artifacts: Path, pages: list[dict[str, Any]], daily_pct: float, change: dict[str, Any], missed: str
+) -> None:
+    crown(artifacts)
+    judged = candidate(artifacts, champion=(OTHER, daily_pct), champion_result=FIT | change).judge()
+    review = read_gates(judged.path).review
+    assert review is not None and review.retire
+    assert [gate.name for gate in review.gates if gate.verdict == "fail"] == [missed]
+    assert review.reason.startswith(f"{OTHER} can be retired, and hold is what follows.")
+    assert pages[-1]["review"] == review
+    assert review.reason in show.evidence_markdown(read_gates(judged.path), None)
+
+
+def test_without_a_champion_nobody_is_reviewed(artifacts: Path) -> None:
+    assert read_gates(candidate(artifacts).judge().path).review is None

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from rl.judge.champion import Reigning, decide_champion, judge_reigning
-from schemas.backtest import BacktestSummary, PolicyResult, ProfitSplit
+from schemas.backtest import PolicyResult, ProfitSplit
 from schemas.evidence import Comparison, Evidence, Interval
 from schemas.promotion import Gate, PromotionDecision, PromotionPolicy
-from schemas.trading import PRESETS, MarketRules
 
 NONE = PromotionPolicy()
 YOUNG, OLD = Reigning("reigns", 89.0), Reigning("reigns", 91.0)
@@ -212,17 +211,12 @@ RECENT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def recent(**changes: Any) -> BacktestSummary:
-    return BacktestSummary(
-        version="v1", start=datetime(2025, 3, 1, tzinfo=UTC), end=datetime(2025, 4, 10, tzinfo=UTC),
-        hours=960, initial_capital=10_000.0, in_sample=False, overlap_hours=0, seed=0, random_runs=0,
-        presets={"moderate": PRESETS["moderate"]}, rules=MarketRules(),
-        results=(PolicyResult.model_validate(RECENT | changes),),
-    )  # fmt: skip
+def recent(**changes: Any) -> PolicyResult:
+    return PolicyResult.model_validate(RECENT | changes)
 
 
 def retired(evidence: Evidence | None = None, policy: PromotionPolicy = NONE, **changes: Any) -> list[str]:
-    decision = judge_reigning("v1", recent(**changes), "moderate", evidence or proof(), policy)
+    decision = judge_reigning("v1", recent(**changes), 10_000.0, "moderate", evidence or proof(), policy)
     broken = [gate.name for gate in decision.gates if gate.verdict == "fail"]
     assert decision.retire == bool(broken)
     return broken
@@ -254,7 +248,7 @@ def test_few_recent_days_say_nothing_of_returns_and_all_of_liquidations() -> Non
     assert retired(few, split=losing) == []
     assert retired(few, PromotionPolicy(retire_after_days=29)) == ["not behind cash"]
     assert retired(few, liquidations=1) == ["no liquidation"]
-    decision = judge_reigning("v1", recent(), "moderate", few, NONE)
+    decision = judge_reigning("v1", recent(), 10_000.0, "moderate", few, NONE)
     assert decision.reason == (
         "v1 stays: 29 whole days of recent hours are too few to judge its returns by (30 are needed), and "
         "nothing else speaks against it."
@@ -262,4 +256,5 @@ def test_few_recent_days_say_nothing_of_returns_and_all_of_liquidations() -> Non
 
 
 def test_without_a_result_of_the_reigning_version_it_does_not_stay_unseen() -> None:
-    assert retired(policy=NONE, preset="other") == ["backtest"]
+    decision = judge_reigning("v1", None, 10_000.0, "moderate", None, NONE)
+    assert (decision.retire, [gate.name for gate in decision.gates]) == (True, ["backtest"])

@@ -11,7 +11,7 @@ import pytest
 from rl.judge.gates import conclude
 from schemas.backtest import BacktestSummary, PresetBounds, Rival
 from schemas.evidence import Comparison, Evidence
-from schemas.promotion import Alias, Gate
+from schemas.promotion import Alias, Gate, RetirementDecision
 from schemas.stress import Concentration, Share, StressReport
 from tasks.report import Lineage, write_report
 from tasks.report.daily import daily_rows, total
@@ -274,3 +274,18 @@ def test_hostile_names_in_stress_and_gates_are_only_text(make_backtest: Make) ->
     assert page.handlers == []
     assert all(link.startswith("data:") for link in page.links)
     assert page.text.count(evil) >= 5
+
+
+@pytest.mark.parametrize(("retire", "title"), [(True, "can be retired"), (False, "stays")])
+def test_the_reigning_champion_is_judged_beneath_the_gates(
+    make_backtest: Make, retire: bool, title: str
+) -> None:
+    gates = (gate("not behind cash", "fail" if retire else "pass"),)
+    review = RetirementDecision(
+        version="fedcba987654", preset="moderate", retire=retire, reason="It was looked at.", gates=gates
+    )
+    found = sheet(make_backtest(), gates=[gate("basic")], review=review).text
+    told = found.split("The reigning champion", 1)[1]
+    assert told.strip().startswith(title)
+    assert "It was looked at." in told and "Why not behind cash." in told
+    assert "The reigning champion" not in sheet(make_backtest(), gates=[gate("basic")]).text
