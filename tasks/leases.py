@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.locks import gate, try_lock, unlock
+from tasks.locks import gate, is_locked, try_lock, unlock
 
 LOG = logging.getLogger("carryflow")
 
@@ -76,28 +76,30 @@ def let_go(root: Path) -> None:
 
 
 def held(root: Path) -> set[str]:
-    """Return the names that living processes have written; call it while the gate is held alone.
-
-    What dead processes left is removed.
-    """
+    """Return the names that living processes have written; whole while the gate is held alone."""
     names: set[str] = set()
-    for path in sorted(gate_of(root).parent.glob("[0-9]*-*")):
-        handle = try_lock(path)
-        if handle is not None:
-            path.unlink(missing_ok=True)
-            unlock(handle)
-            continue
+    for path in _files(root):
         with suppress(FileNotFoundError):
-            names |= set(path.read_text(encoding="utf-8").split())
+            if is_locked(path):
+                names |= set(path.read_text(encoding="utf-8").split())
     return names
 
 
+def left(root: Path) -> list[Path]:
+    """Return the files of processes that have died; they may go while the gate is held alone."""
+    return [path for path in _files(root) if not is_locked(path)]
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(gate_of(root).parent.glob("[0-9]*-*"))
+
+
 def _open(root: Path) -> _Lease:
-    path = gate_of(root).parent / f"{os.getpid()}-{secrets.token_hex(4)}"
-    handle = try_lock(path)
-    if handle is None:
-        raise FileExistsError(f"{path} is another's")
-    return _Lease(path, handle)
+    while True:
+        path = gate_of(root).parent / f"{os.getpid()}-{secrets.token_hex(4)}"
+        if (handle := try_lock(path)) is not None:
+            return _Lease(path, handle)
+        path.unlink(missing_ok=True)  # somebody is just asking whether it is locked, and so it is by them
 
 
 def _end(lease: _Lease) -> None:
