@@ -60,7 +60,10 @@ def gc(
     What an alias, a version, an approval or a running process needs stays, with all it comes from. Books
     are never touched. Prefect's database is looked at where PREFECT_API_URL names a server.
     """
+    from pydantic import ValidationError
+
     from flows import settings
+    from flows.cli.parameters import refused
     from flows.cli.terminal import Progress, show_logs
     from flows.cli.train import use_artifacts
     from schemas.retention import RetentionPolicy
@@ -69,14 +72,17 @@ def gc(
 
     use_artifacts(artifacts)
     settings.apply_script(verbose=verbose)
-    policy = RetentionPolicy.of(
-        older_than,
-        store_days=store_days,
-        work_days=work_days,
-        reports_days=reports_days,
-        prefect_days=prefect_days,
-        versions="named" if only_named else None,
-    )
+    try:
+        policy = RetentionPolicy.of(
+            older_than,
+            store_days=store_days,
+            work_days=work_days,
+            reports_days=reports_days,
+            prefect_days=prefect_days,
+            versions="named" if only_named else None,
+        )
+    except ValidationError as error:
+        raise refused(error) from None
     progress = Progress()
     show_logs(progress)
     ui.set_terminal(progress)
