@@ -8,18 +8,21 @@ import os
 import signal
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schemas.errors import ArtifactError, ConfigError
 from schemas.manifest import Ref
 from schemas.retention import GcReport, RetentionPolicy
-from tasks import leases
+from tasks import leases, reachable
 from tasks.cache import run_cached
 from tasks.gc import collect
 from tasks.ledger import Ledger
-from tasks.locks import LockBusy, hold
+from tasks.locks import LockBusy, hold, try_lock
 from tasks.registry import Registry
 from tasks.store import Store
 from tests.tasks.made import OTHER, VERSION, backtested, content, judged, kept, prepared, publish, trained
@@ -348,7 +351,7 @@ def test_a_forked_child_says_itself_what_it_uses(artifacts: Path, start, output)
 RUN = """
 import sys, time
 from pathlib import Path
-from tasks import leases
+from tasks import leases, reachable
 from tasks.cache import run_cached
 from tasks.store import Store
 
@@ -395,6 +398,58 @@ def test_runs_that_go_on_beside_a_collection_never_miss_what_they_were_handed(
     gone = int(output(collector))
     assert gone > 5, "the collection met nothing it could remove, so nothing was tried"
     assert made > 5
+
+
+def test_an_artifact_found_after_it_was_looked_at_and_before_it_goes_stays(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = publish(artifacts, "features", {"a.txt": "x"})
+
+    @contextmanager
+    def hold_while_a_run_finds_it(path: Path, **how: Any) -> Iterator[None]:
+        with hold(path, **how):
+            if path == Store(artifacts).lock_path(ref):
+                Store(artifacts).local(ref)
+            yield
+
+    leases.let_go(artifacts)
+    monkeypatch.setattr("tasks.gc.hold", hold_while_a_run_finds_it)
+    assert why(collect(artifacts, NOTHING_IS_YOUNG), ref) == "kept: needed by a running process"
+    assert (Store(artifacts).local(ref) / "a.txt").read_text() == "x"
+
+
+def test_what_is_let_go_and_taken_again_while_roots_are_gathered_stays_needed(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, ref = Store(artifacts), publish(artifacts, "features", {"a.txt": "x"})
+    real = reachable._moment
+
+    def and_then_it_is_let_go(store: Store) -> Any:
+        found = real(store)
+        leases.let_go(artifacts)
+        return found
+
+    monkeypatch.setattr(reachable, "_moment", and_then_it_is_let_go)
+    needed = reachable.Needed(store, reachable.survey(store), NOTHING_IS_YOUNG)
+    monkeypatch.setattr(reachable, "_moment", real)
+    store.local(ref)
+    assert needed.why(ref) == "needed by a running process"
+
+
+def test_a_process_whose_new_file_is_just_being_looked_at_says_what_it_uses_all_the_same(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[Path] = []
+
+    def at_first_in_vain(path: Path) -> int | None:
+        tries.append(path)
+        path.touch()
+        return try_lock(path) if len(tries) > 1 else None
+
+    monkeypatch.setattr(leases, "try_lock", at_first_in_vain)
+    ref = publish(artifacts, "features", {"a.txt": "x"})
+    assert leases.held(artifacts) == {str(ref)}
+    assert leases.left(artifacts) == [] and len(tries) == 2
 
 
 def test_killed_at_any_moment_every_artifact_is_whole_or_gone(
