@@ -222,7 +222,7 @@ def _entry(path: Path, fields: dict[str, str], width: int, line: int) -> Instrum
 
 
 def _refuse_contradictions(path: Path, entries: tuple[Instrument, ...]) -> None:
-    """Raise unless a written symbol means one coin everywhere, and an exchange counts a coin in one way."""
+    """Raise unless a written symbol means one coin everywhere, and an exchange counts it in one way."""
     meaning: dict[str, Instrument] = {}
     own: dict[tuple[str, str], Instrument] = {}
     unit: dict[tuple[str, str], Instrument] = {}
@@ -233,7 +233,7 @@ def _refuse_contradictions(path: Path, entries: tuple[Instrument, ...]) -> None:
         other = meaning.setdefault(one.symbol, one)
         if other.canonical != one.canonical:
             raise _contradiction(path, other, one, "both legs of a row have one symbol, so it means one coin")
-        if (one.symbol, one.multiplier) != (one.canonical, 1.0):
+        if one.multiplier != 1.0:  # a source may have put it into units of one coin already
             other = unit.setdefault((one.exchange, one.canonical), one)
             if other.multiplier != one.multiplier:
                 raise _contradiction(path, other, one, "an exchange counts a coin in one way")
