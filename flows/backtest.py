@@ -58,6 +58,7 @@ def backtest(
         history or None,
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
+        instruments=advanced.instruments,
     )
     splits_needed = window != "all" and not (start and end)
     features = call(

@@ -52,6 +52,7 @@ def data_to_model(
         history or None,
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
+        instruments=advanced.instruments,
     )
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=advanced.training.episode_hours)
     model = call(

@@ -50,7 +50,9 @@ def run_data_to_model(
         return result
 
     started = time.monotonic()
-    result = in_prefect(start, data=data, history=history, book=book, verbose=verbose)
+    result = in_prefect(
+        start, data=data, history=history, book=book, verbose=verbose, instruments=advanced.instruments
+    )
     print_run(result, book=book, preset=preset, seconds=time.monotonic() - started)
 
 
@@ -90,7 +92,13 @@ def run_train(
 
     started = time.monotonic()
     result = in_prefect(
-        start, data=data, history=history, book=book, verbose=verbose, model=advanced.resume_from
+        start,
+        data=data,
+        history=history,
+        book=book,
+        verbose=verbose,
+        model=advanced.resume_from,
+        instruments=advanced.instruments,
     )
     copied = copy_checkpoints(result["model"], checkpoint_dir)
     print_training(result, copied, seconds=time.monotonic() - started)
@@ -136,7 +144,15 @@ def run_backtest(
         result: dict[str, Any] = backtest(**_given(parameters))
         return result
 
-    result = in_prefect(begin, data=data, history=history, book=book, verbose=verbose, model=model)
+    result = in_prefect(
+        begin,
+        data=data,
+        history=history,
+        book=book,
+        verbose=verbose,
+        model=model,
+        instruments=advanced.instruments,
+    )
     return print_backtest(result, book=book)
 
 
@@ -169,7 +185,9 @@ def run_walk_forward(
         return result
 
     started = time.monotonic()
-    result = in_prefect(start, data=data, history=history, book=book, verbose=verbose)
+    result = in_prefect(
+        start, data=data, history=history, book=book, verbose=verbose, instruments=advanced.instruments
+    )
     print_walk_forward(result, book=book, seconds=time.monotonic() - started)
 
 
@@ -181,6 +199,7 @@ def in_prefect(
     book: str,
     verbose: bool,
     model: str = "",
+    instruments: str = "",
 ) -> dict[str, Any]:
     """Call a flow with quiet logs and live progress.
 
@@ -189,16 +208,17 @@ def in_prefect(
 
     Args:
         start: Imports and calls the flow.
-        data: Looked at before, like the next two and the model.
+        data: Looked at before, like the next two, the model and the instruments.
         history: See above.
         book: See above.
         model: A file, alias or version that has to be there; empty is none.
+        instruments: Table of instruments; empty is the one in the data folder, if any.
         verbose: Leave Prefect's own lines on the console.
 
     Raises:
         UserError: Whatever a step refused.
     """
-    _refuse_early(data, history, book, model)
+    _refuse_early(data, history, book, model, instruments)
     settings.apply_script(verbose=verbose)
     # A run alone with its own server needs no heartbeat: nobody would hear it, and its thread costs a second.
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -220,9 +240,9 @@ def in_prefect(
         ui.set_terminal(None)
 
 
-def _refuse_early(data: Path, history: Path | None, book: str, model: str) -> None:
+def _refuse_early(data: Path, history: Path | None, book: str, model: str, instruments: str) -> None:
     """Look at what needs no server: half a minute is long to wait for a mistyped path or a foreign file."""
-    from schemas.ingest import discover
+    from schemas.ingest import discover, load_instruments
     from schemas.ingest.headers import match_columns, read_header
     from tasks.models import find_model
     from tasks.store import Store, book_dir, resolve_root
@@ -231,6 +251,7 @@ def _refuse_early(data: Path, history: Path | None, book: str, model: str) -> No
     book_dir(root, book)
     if model:
         find_model(Store(root), model, book)
+    load_instruments(data, Path(instruments) if instruments else None)
     for file in discover(data, history).files:
         match_columns(file.path, ",".join(read_header(file.path)), file.table)
 

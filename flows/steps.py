@@ -8,6 +8,7 @@ from tasks.backtest import backtest
 from tasks.certify import certify
 from tasks.features import features
 from tasks.folds import fold
+from tasks.gc import sweep
 from tasks.ingest import ingest
 from tasks.judgement import judge
 from tasks.promotion import promote_judged
@@ -27,3 +28,4 @@ CERTIFY = as_task(certify, name="certify", show=show.certificate)
 JUDGE = as_task(judge, name="judge", show=show.judgement)
 PROMOTE = uncached_task(promote_judged, name="promote")
 JOIN_FOLDS = as_task(join_folds, name="join folds", show=show_walk_forward.joined)
+GC = uncached_task(sweep, name="gc")

@@ -45,6 +45,7 @@ def train(
         history or None,
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
+        instruments=advanced.instruments,
     )
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=advanced.training.episode_hours)
     model = call(

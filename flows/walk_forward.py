@@ -63,6 +63,7 @@ def walk_forward(
         history or None,
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
+        instruments=advanced.instruments,
     )
     episode_hours = advanced.training.episode_hours
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=episode_hours, split=False)

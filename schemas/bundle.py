@@ -6,11 +6,11 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.formats import BUNDLE_FORMAT
 from schemas.manifest import FileEntry, Manifest
 from schemas.version import VERSION_DIGITS
 
 BUNDLE: Final = "version.json"
-FORMAT: Final = 1
 
 
 class Origin(BaseModel):
@@ -29,7 +29,7 @@ class Bundle(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = BUNDLE_FORMAT
     version: str = Field(pattern=rf"^[0-9a-f]{{{VERSION_DIGITS}}}$")
     checkpoint: str = Field(description="The file with weights, scaler and configs.")
     evidence: str = Field(description="The folder with backtest, gates and report of the last judgement.")

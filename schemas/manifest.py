@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-FORMAT_VERSION: Final = 1
+from schemas.formats import MANIFEST_FORMAT, SCHEMA_VERSION
+
 _STEP = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _KEY = re.compile(r"[0-9a-f]{16,64}")
 
@@ -63,7 +64,10 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = FORMAT_VERSION
+    format: int = MANIFEST_FORMAT
+    schema_version: int = Field(
+        SCHEMA_VERSION, description="Of the tables and JSON files in the artifact; see schemas/formats.py."
+    )
     step: str
     key: str
     inputs: dict[str, str] = Field(description="Name -> sha256 or ref of each input.")
@@ -76,3 +80,11 @@ class Manifest(BaseModel):
     seal: str = Field(
         default="", description="sha256 of all the rest, so that any edit shows; the store fills it in."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_first_format(cls, content: Any) -> Any:
+        """Format 1 did not say which schema, because there was one."""
+        if isinstance(content, dict) and content.get("format") == 1:
+            return {"schema_version": 1, **content}
+        return content

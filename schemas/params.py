@@ -32,6 +32,11 @@ class Advanced(BaseModel):
         False,
         description="High and low of a history row are of the hour that begins, not ends, at its stamp.",
     )
+    instruments: str = Field(
+        "",
+        description="Table of symbols that count a coin in thousands; empty takes instruments.csv in the "
+        "data folder, if there is one.",
+    )
     training: Recipe = Field(default_factory=Recipe, description="How a policy is trained.")
     rules: MarketRules = Field(
         default_factory=MarketRules, description="What venues charge and how orders fill."

@@ -114,6 +114,7 @@ def audit_data(
         history,
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
+        instruments=advanced.instruments,
     )
     built = build_features(dataset.ref, rules=rules, episode_hours=episode_hours)
     return audit(

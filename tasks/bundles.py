@@ -13,6 +13,7 @@ step, says which one counts. So a process that is killed leaves the old bundle o
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Collection, Mapping
@@ -20,14 +21,14 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from pydantic import ValidationError
-
 from schemas.bundle import BUNDLE, Bundle, Origin
 from schemas.checkpoint import BEST_MODEL, TRAINING
 from schemas.errors import ArtifactError
+from schemas.formats import READABLE_BUNDLES, foreign
 from schemas.manifest import FileEntry, Manifest, Ref
 from tasks.files import canonical_json, sha256_file, sha256_text, sync, write_atomic
 from tasks.locks import hold
+from tasks.manifests import seal_of
 from tasks.store import Store, book_dir, content_hash
 
 BACKTEST: Final = "backtest.json"
@@ -35,6 +36,7 @@ _MODEL: Final = (BEST_MODEL, TRAINING)
 _BEFORE: Final = ("ingest", "features", "train")
 _EVIDENCE: Final = "judgement-"
 _TEMPORARY: Final = ".tmp-"
+_OTHER: Final = "Use that version of carryflow, or a newer one."
 _MEND: Final = "Run the pipeline on the same data again: it is written anew."
 
 
@@ -44,6 +46,10 @@ class BundleMissing(ArtifactError):
 
 class BundleDamaged(ArtifactError):
     """A version's folder was altered, or a part of it deleted."""
+
+
+class BundleForeign(BundleDamaged):
+    """Another version of the program wrote a version's folder in a way that cannot be read here."""
 
 
 class Bundles:
@@ -63,7 +69,7 @@ class Bundles:
 
         Raises:
             BundleMissing: There is none.
-            BundleDamaged: It was altered.
+            BundleDamaged: It was altered, or another version of the program wrote it.
         """
         path = self.folder(version) / BUNDLE
         try:
@@ -75,12 +81,20 @@ class Bundles:
             raise BundleMissing(what, self._named(version), _MEND) from None
         except (OSError, UnicodeDecodeError) as error:
             raise BundleDamaged(f"{BUNDLE} cannot be read ({error}).", self._named(version), _MEND) from error
+        return self._parse(text, version)
+
+    def _parse(self, text: str, version: str) -> Bundle:
+        """Read `version.json`; its seal is of the text, so that one of an older version of it is whole."""
+        damaged = BundleDamaged(f"{BUNDLE} was altered.", self._named(version), _MEND)
         try:
-            bundle = Bundle.model_validate_json(text)
-        except ValidationError:
-            raise BundleDamaged(f"{BUNDLE} was altered.", self._named(version), _MEND) from None
-        if bundle.version != version or text != _render(bundle):
-            raise BundleDamaged(f"{BUNDLE} was altered.", self._named(version), _MEND)
+            content = json.loads(text)
+            if refused := foreign(content, READABLE_BUNDLES):
+                raise BundleForeign(f"{BUNDLE} {refused}", self._named(version), _OTHER)
+            bundle = Bundle.model_validate(content)
+        except ValueError:
+            raise damaged from None
+        if bundle.version != version or bundle.seal != seal_of(content):
+            raise damaged
         return bundle
 
     def verify(self, version: str) -> Bundle:
@@ -285,5 +299,5 @@ def _entry(folder: Path, path: str) -> FileEntry:
 
 def _render(bundle: Bundle) -> str:
     content = bundle.model_dump(mode="json", exclude={"seal"})
-    sealed = Bundle.model_validate({**content, "seal": sha256_text(canonical_json(content))})
+    sealed = Bundle.model_validate({**content, "seal": seal_of(content)})
     return sealed.model_dump_json(indent=1) + "\n"

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.manifest import FORMAT_VERSION, Manifest, Ref
+from schemas.manifest import Manifest, Ref
 from tasks.files import canonical_json, plain, sha256_text, utc_now
 from tasks.fingerprint import code_fingerprint, edited_since
 from tasks.locks import Owner, hold
@@ -27,6 +27,7 @@ from tasks.store import ArtifactDamaged, ArtifactMissing, Store, content_hash
 LOG = logging.getLogger("carryflow")
 _LIBRARIES: Final = ("numpy", "pandas", "pyarrow", "pandera", "torch")
 _PROVISIONAL: Final = "provisional"
+_QUESTION_FORMAT: Final = 1  # of the question itself; a new layout of manifests asks nothing new
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def cache_key(
     if _PROVISIONAL in params:
         raise ValueError(f"{_PROVISIONAL!r} cannot be the name of a parameter")
     question = {
-        "format": FORMAT_VERSION,
+        "format": _QUESTION_FORMAT,
         "step": step,
         "inputs": dict(inputs),
         "params": dict(params),

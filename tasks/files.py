@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +60,38 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def plain_files(folder: Path, *, but: str = "") -> dict[str, Path]:
+    """Return the files below a folder by their path with forward slashes.
+
+    What the Finder leaves in every folder somebody looked into is not counted: looking is not altering.
+
+    Args:
+        folder: Where to look.
+        but: A file that is left out.
+
+    Raises:
+        ValueError: There is a symbolic link or another thing that has no bytes of its own.
+    """
+    found = {}
+    for parent, folders, names in os.walk(folder):
+        for name in [*folders, *names]:
+            path = Path(parent, name)
+            if path.is_symlink() or not (path.is_dir() or path.is_file()):
+                raise ValueError(f"{name} is not a plain file")
+            if name in names and name != ".DS_Store":
+                found[path.relative_to(folder).as_posix()] = path
+    found.pop(but, None)
+    return found
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all in it, as far as that can be done; no link is followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, text: str) -> None:

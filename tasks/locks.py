@@ -128,6 +128,39 @@ def hold(
             unlock(handle)
 
 
+@contextmanager
+def gate(path: Path, *, alone: bool = False) -> Iterator[None]:
+    """Pass a gate that many share and one may hold alone, for moments; waits, and dies with its process.
+
+    Args:
+        path: The gate's file; it is made where absent, and stays.
+        alone: Keep all others out.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    _held.add(handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+    finally:
+        unlock(handle)
+
+
+def is_locked(path: Path) -> bool:
+    """Say whether a process holds a lock, without taking it; a file that is not there is held by none."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _wait_for(path: Path, timeout: float | None, on_wait: Callable[[Owner | None], None] | None) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     until = None if timeout is None else time.monotonic() + timeout

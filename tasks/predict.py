@@ -56,6 +56,7 @@ def predict(
         history,
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
+        instruments=advanced.instruments,
     )
 
     from rl.checkpoint import load_checkpoint

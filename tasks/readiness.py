@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from schemas.checkpoint import BEST_MODEL
 from schemas.errors import ConfigError, DataError, UserError
-from schemas.ingest import discover
+from schemas.ingest import discover, load_instruments
 from schemas.readiness import DataFacts, Readiness
 from schemas.trading import N_ACTIONS, OBSERVATION_SIZE, MarketRules
 from schemas.training import Recipe
@@ -45,7 +45,14 @@ class _Found:
     values: dict[str, Any] = field(default_factory=dict)
 
 
-def measure(data: Path | None, history: Path | None, *, book: str, recipe: Recipe | None = None) -> Readiness:
+def measure(
+    data: Path | None,
+    history: Path | None,
+    *,
+    book: str,
+    recipe: Recipe | None = None,
+    instruments: Path | None = None,
+) -> Readiness:
     """Try every part of a training on the data, briefly, and say whether a long one may start.
 
     Args:
@@ -53,6 +60,7 @@ def measure(data: Path | None, history: Path | None, *, book: str, recipe: Recip
         history: Market history, if any.
         book: Whose aliases and runs are told.
         recipe: Whose speed is measured; None is the default one.
+        instruments: Table of instruments, if not the one in the data folder.
 
     Raises:
         DataError: A path is none, or holds nothing to read.
@@ -66,8 +74,9 @@ def measure(data: Path | None, history: Path | None, *, book: str, recipe: Recip
         found.reasons.append("There is no data: put CSV files into ./data, or type `carryflow sample-data`.")
     else:
         discover(path, history)
+        load_instruments(path, instruments)
         _require_writable(root)
-        _attempt(found, "data", lambda: _try_all(path, history, recipe or Recipe(), found))
+        _attempt(found, "data", lambda: _try_all(path, history, instruments, recipe or Recipe(), found))
     disk = _disk(root)
     if disk["free"] < LITTLE_DISK_MB:
         found.reasons.append(f"Only {disk['free']:,.0f} MB are free on the disk of {root}.")
@@ -86,14 +95,16 @@ def measure(data: Path | None, history: Path | None, *, book: str, recipe: Recip
         last_runs=tuple(ledger.read()[-LAST_RUNS:][::-1]),
         disk=disk,
         environment=_environment(),
-        commands=_commands(path, history, book),
+        commands=_commands(path, history, book, instruments),
         **(facts | found.values),
     )
 
 
-def _try_all(path: Path, history: Path | None, recipe: Recipe, found: _Found) -> None:
+def _try_all(
+    path: Path, history: Path | None, instruments: Path | None, recipe: Recipe, found: _Found
+) -> None:
     ui.say(f"Looking at {path}", transient=True)
-    dataset = ingest(path, history)
+    dataset = ingest(path, history, instruments=instruments or "")
     rules = MarketRules()
     known = json.loads((dataset.path / "dataset.json").read_text(encoding="utf-8"))
     quality = json.loads((dataset.path / "quality.json").read_text(encoding="utf-8"))["opportunities"]
@@ -212,8 +223,11 @@ def _environment() -> dict[str, str]:
     return {"machine": machine, "load": busy, "python": platform.python_version(), **libraries}
 
 
-def _commands(path: Path | None, history: Path | None, book: str) -> tuple[tuple[str, str], ...]:
+def _commands(
+    path: Path | None, history: Path | None, book: str, instruments: Path | None
+) -> tuple[tuple[str, str], ...]:
     data = f"--data {path or 'data/sample'}" + (f" --history {history}" if history else "")
+    data += f" --instruments {instruments}" if instruments else ""
     where = data + ("" if book == "default" else f" --book {book}")
     return (
         ("The whole pipeline: train, backtest, promote or refuse", f"carryflow run {where}"),

@@ -16,6 +16,7 @@ from types import EllipsisType
 from pydantic import ValidationError
 
 from schemas.errors import ArtifactError, ConfigError
+from schemas.formats import foreign
 from schemas.promotion import Alias
 from schemas.registry import (
     ALIASES,
@@ -69,13 +70,8 @@ class Registry:
             raise ArtifactError(what, str(self.path), "Restore it from a copy.") from error
 
     def _refuse_foreign(self, content: object) -> None:
-        made = content.get("format") if isinstance(content, dict) else None
-        if isinstance(made, int) and made not in READABLE:
-            reads = " and ".join(map(str, READABLE))
-            what = (
-                f"was written by another version of carryflow: it has format {made}, this one reads {reads}."
-            )
-            raise ArtifactError(what, str(self.path), "Use that version, or a newer one.")
+        if refused := foreign(content, READABLE):
+            raise ArtifactError(refused, str(self.path), "Use that version, or a newer one.")
 
     def versions(self) -> list[VersionRecord]:
         """List what is registered, newest first."""

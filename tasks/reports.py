@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from schemas.backtest import BacktestSummary
 from schemas.manifest import Ref
 from schemas.trading import PRESETS, MarketRules
 from tasks.files import canonical_json, sha256_text
+from tasks.locks import gate
 from tasks.store import Store, resolve_root
 
 SOURCE = "SOURCE.txt"
@@ -73,12 +76,16 @@ def lay_out(artifacts: list[Ref], *, book: str, name: str) -> Path:
     target = root / "reports" / book / name
     source = "".join(f"{ref}\n" for ref in artifacts)
     known = target / SOURCE
-    if not (known.is_file() and known.read_text(encoding="utf-8") == source):
-        _replace(target, [store.local(ref) for ref in artifacts], source)
+    # What is looked at with the gate shared is not taken away by `carryflow gc`, nor is what was used lately.
+    with gate(store.gate), suppress(FileNotFoundError):
+        if known.read_text(encoding="utf-8") == source:
+            os.utime(target)
+            return target / "report.html"
+    _replace(target, [store.local(ref) for ref in artifacts], source, store.gate)
     return target / "report.html"
 
 
-def _replace(target: Path, folders: list[Path], source: str) -> None:
+def _replace(target: Path, folders: list[Path], source: str, passage: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     fresh.chmod(0o755)
@@ -88,10 +95,11 @@ def _replace(target: Path, folders: list[Path], source: str) -> None:
                 if path.name != "manifest.json":
                     shutil.copyfile(path, fresh / path.name)
         (fresh / SOURCE).write_text(source, encoding="utf-8")
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-            target.replace(old / "old")
-            shutil.rmtree(old, ignore_errors=True)
-        fresh.replace(target)
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        with gate(passage):
+            if target.exists():
+                target.replace(old / "old")
+            fresh.replace(target)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -4,6 +4,7 @@
     <root>/work/<key>/                          resume state of steps that are not finished; no artifact
     <root>/work/published/                      which artifacts once existed, so that a deleted one is noticed
     <root>/work/locks/                          one lock per key that is being computed
+    <root>/work/leases/                         what running processes have been handed
     <root>/books/<book>/                        registry, ledger and locks of a book
 
 Nothing published is edited. What cannot be verified is not trusted.
@@ -11,7 +12,6 @@ Nothing published is edited. What cannot be verified is not trusted.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -23,24 +23,35 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from schemas.errors import ArtifactError, ConfigError
+from schemas.errors import ConfigError
 from schemas.manifest import FileEntry, Manifest, Ref
-from tasks.files import canonical_json, sha256_file, sha256_text, sync
-from tasks.locks import try_lock, unlock
+from tasks import leases
+from tasks.files import canonical_json, plain_files, remove, sha256_file, sha256_text, sync
+from tasks.locks import gate, try_lock, unlock
+from tasks.manifests import (
+    REBUILD,
+    ArtifactDamaged,
+    ArtifactForeign,
+    ArtifactMissing,
+    parse_manifest,
+    render_manifest,
+)
+
+__all__ = [
+    "MANIFEST",
+    "ArtifactDamaged",
+    "ArtifactForeign",
+    "ArtifactMissing",
+    "Store",
+    "book_dir",
+    "content_hash",
+    "resolve_root",
+]
 
 MANIFEST: Final = "manifest.json"
 _TEMPORARY: Final = ".tmp-"
 _BOOK: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _KEY: Final = re.compile(r"[0-9a-f]{16,64}")
-_REBUILD: Final = "Run the step that makes it again: it is rebuilt from its inputs."
-
-
-class ArtifactMissing(ArtifactError):
-    """No artifact of that name was ever published here."""
-
-
-class ArtifactDamaged(ArtifactError):
-    """An artifact was altered or deleted after it was published."""
 
 
 def resolve_root(explicit: str | Path | None = None) -> Path:
@@ -110,45 +121,42 @@ class Store:
 
         Raises:
             ArtifactMissing: It was never published here.
-            ArtifactDamaged: It was altered or deleted.
+            ArtifactDamaged: It was altered or deleted, or another version of the program wrote it.
         """
         folder = self.path(ref)
         try:
             text = (folder / MANIFEST).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             if folder.exists() or self._marker(ref).exists():
-                raise ArtifactDamaged("was deleted, at least in part.", str(ref), _REBUILD) from None
+                raise ArtifactDamaged("was deleted, at least in part.", str(ref), REBUILD) from None
             raise ArtifactMissing("does not exist.", str(ref), "`carryflow run` makes it.") from None
         except (OSError, UnicodeDecodeError) as error:
-            raise ArtifactDamaged(f"has an unreadable manifest ({error}).", str(ref), _REBUILD) from error
-        try:
-            manifest = Manifest.model_validate_json(text)
-        except ValidationError:
-            raise ArtifactDamaged("has an altered manifest.", str(ref), _REBUILD) from None
-        if (manifest.step, manifest.key) != (ref.step, ref.key) or text != _render(manifest):
-            raise ArtifactDamaged("has an altered manifest.", str(ref), _REBUILD)
-        return manifest
+            raise ArtifactDamaged(f"has an unreadable manifest ({error}).", str(ref), REBUILD) from error
+        return parse_manifest(text, ref)
 
     def verify(self, ref: Ref) -> Manifest:
         """Return an artifact's manifest after comparing every file with it: size, sha256, and none too many.
+
+        From then on this process is known to use it, so that `carryflow gc` leaves it alone.
 
         Raises:
             ArtifactMissing: It was never published here.
             ArtifactDamaged: It was altered or deleted.
         """
+        self._use(ref)
         manifest, folder = self.manifest(ref), self.path(ref)
         expected = {entry.path: entry for entry in manifest.files}
         try:
-            found = _files(folder)
+            found = plain_files(folder, but=MANIFEST)
             if odd := sorted(set(expected) ^ set(found)):
                 state = "is missing" if odd[0] in expected else "does not belong to it"
-                raise ArtifactDamaged(f"was altered: {odd[0]} {state}.", str(ref), _REBUILD)
+                raise ArtifactDamaged(f"was altered: {odd[0]} {state}.", str(ref), REBUILD)
             for name, path in found.items():
                 entry = expected[name]
                 if path.stat().st_size != entry.bytes or sha256_file(path) != entry.sha256:
-                    raise ArtifactDamaged(f"was altered: {name} has changed.", str(ref), _REBUILD)
+                    raise ArtifactDamaged(f"was altered: {name} has changed.", str(ref), REBUILD)
         except (OSError, ValueError) as error:
-            raise ArtifactDamaged(f"cannot be read ({error}).", str(ref), _REBUILD) from error
+            raise ArtifactDamaged(f"cannot be read ({error}).", str(ref), REBUILD) from error
         return manifest
 
     def local(self, ref: Ref) -> Path:
@@ -164,7 +172,9 @@ class Store:
     def workdir(self, key: str) -> Path:
         """Return the folder for the resume state of a key, making it where absent."""
         folder = self._work(key)
-        folder.mkdir(parents=True, exist_ok=True)
+        with gate(self.gate):
+            folder.mkdir(parents=True, exist_ok=True)
+            os.utime(folder)
         return folder
 
     def discard_work(self, key: str) -> None:
@@ -174,6 +184,30 @@ class Store:
     def lock_path(self, ref: Ref) -> Path:
         """Return the file whose lock gives the right to compute an artifact."""
         return self.root / "work" / "locks" / f"{ref.step}-{ref.key}.lock"
+
+    @property
+    def gate(self) -> Path:
+        """The file by which those who use the store and `carryflow gc` keep out of each other's way."""
+        return leases.gate_of(self.root)
+
+    def last_used(self, ref: Ref) -> float:
+        """Return when an artifact was published or found last, in seconds since 1970; 0 where it is gone."""
+        times = [0.0]
+        for path in (self._marker(ref), self.path(ref) / MANIFEST, self.path(ref)):
+            with suppress(OSError):
+                times.append(path.stat().st_mtime)
+        return max(times)
+
+    def set_aside(self, ref: Ref) -> Path:
+        """Take an artifact out of the store in one step; what is returned is trash that nobody reads.
+
+        Killed on the way it is there, whole, or trash. It leaves no mark, so that nobody misses it later.
+        """
+        self._marker(ref).unlink(missing_ok=True)
+        aside = self._aside("unused")
+        self.path(ref).rename(aside)
+        sync(self.path(ref).parent)
+        return aside
 
     @contextmanager
     def tmp(self) -> Iterator[Path]:
@@ -209,7 +243,7 @@ class Store:
         if folder.parent != self.folder or not folder.name.startswith(_TEMPORARY):
             raise ValueError(f"{folder} was not made by Store.tmp()")
         ref = Ref(step=manifest.step, key=manifest.key)
-        found = _files(folder)
+        found = plain_files(folder, but=MANIFEST)
         entries = tuple(
             FileEntry(path=name, sha256=sha256_file(path), bytes=path.stat().st_size)
             for name, path in sorted(found.items())
@@ -217,9 +251,12 @@ class Store:
         for inside in [*found.values(), *{path.parent for path in found.values()} - {folder}]:
             sync(inside)
         manifest_path = folder / MANIFEST
-        manifest_path.write_text(_render(manifest.model_copy(update={"files": entries})), encoding="utf-8")
+        manifest_path.write_text(
+            render_manifest(manifest.model_copy(update={"files": entries})), encoding="utf-8"
+        )
         sync(manifest_path)
         sync(folder)
+        leases.pin(self.root, str(ref))
         self._rename(folder, ref)
         self._marker(ref).parent.mkdir(parents=True, exist_ok=True)
         self._marker(ref).touch()
@@ -241,9 +278,17 @@ class Store:
                 self.verify(ref)
                 return
             with suppress(FileNotFoundError):  # another process may be replacing it too
-                aside = self.folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-damaged"
+                aside = self._aside("damaged")
                 target.rename(aside)
-                _remove(aside)
+                remove(aside)
+
+    def _use(self, ref: Ref) -> None:
+        leases.pin(self.root, str(ref))
+        with suppress(OSError):  # gone, never published, or not ours to touch
+            os.utime(self._marker(ref))
+
+    def _aside(self, why: str) -> Path:
+        return self.folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{why}"
 
     def _work(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
@@ -257,39 +302,5 @@ class Store:
         """Remove the temporary folders whose process has died: those whose lock is free."""
         for left in self.folder.glob(f"{_TEMPORARY}*"):
             if (handle := try_lock(left, folder=True)) is not None:
-                _remove(left)
+                remove(left)
                 unlock(handle)
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Return the files below a folder, but its manifest, by their path with forward slashes.
-
-    What the Finder leaves in every folder somebody looked into is not counted: looking is not altering.
-
-    Raises:
-        ValueError: There is a symbolic link or another thing that has no bytes of its own.
-    """
-    found = {}
-    for parent, folders, names in os.walk(folder):
-        for name in [*folders, *names]:
-            path = Path(parent, name)
-            if path.is_symlink() or not (path.is_dir() or path.is_file()):
-                raise ValueError(f"{name} is not a plain file")
-            if name in names and name != ".DS_Store":
-                found[path.relative_to(folder).as_posix()] = path
-    found.pop(MANIFEST, None)
-    return found
-
-
-def _render(manifest: Manifest) -> str:
-    """Return the text of a manifest, sealed: a hash of all the rest of it makes any edit show."""
-    content = manifest.model_dump(mode="json", exclude={"seal"})
-    content["seal"] = sha256_text(canonical_json(content))
-    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -27,6 +27,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
+    instruments: o.Instruments = None,
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
@@ -49,7 +50,9 @@ def audit(
     progress = Progress()
     show_logs(progress)
     ui.set_terminal(progress)
-    advanced = build_advanced(flags=common_flags(max_bad_fraction, history_bars_open_stamped))
+    advanced = build_advanced(
+        flags=common_flags(max_bad_fraction, history_bars_open_stamped, instruments=instruments)
+    )
     try:
         found = audit_data(data, history, model, book=book, times=times, seed=seed, advanced=advanced)
     finally:

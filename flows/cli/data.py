@@ -31,6 +31,7 @@ def validate(
     history: o.History = None,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
+    instruments: o.Instruments = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
@@ -47,12 +48,15 @@ def validate(
 
     use_artifacts(artifacts)
     show_logs(Progress())
-    advanced = build_advanced(flags=common_flags(max_bad_fraction, history_bars_open_stamped))
+    advanced = build_advanced(
+        flags=common_flags(max_bad_fraction, history_bars_open_stamped, instruments=instruments)
+    )
     found = ingest(
         data,
         history,
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
+        instruments=advanced.instruments,
     )
     if as_json:
         print((found.path / "quality.json").read_text(encoding="utf-8").strip())

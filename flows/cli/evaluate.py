@@ -42,6 +42,7 @@ def backtest(
     open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
+    instruments: o.Instruments = None,
     set_: o.Set = None,
     advanced: o.AdvancedFile = None,
     artifacts: o.Artifacts = None,
@@ -77,6 +78,7 @@ def backtest(
             history_bars_open_stamped,
             capital=initial_capital,
             boundary=funding_boundary,
+            instruments=instruments,
         ),
         **profile,
         **hurdle(cash_apr),
@@ -118,6 +120,7 @@ def predict(
     funding_boundary: o.FundingBoundary = None,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
+    instruments: o.Instruments = None,
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
@@ -140,6 +143,7 @@ def predict(
             history_bars_open_stamped,
             capital=initial_capital,
             boundary=funding_boundary,
+            instruments=instruments,
         )
     )
     prediction = compute(

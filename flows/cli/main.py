@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from flows.cli import audit, certify, data, evaluate, registry, status, train, walk_forward
+from flows.cli import audit, certify, data, evaluate, gc, registry, status, train, walk_forward
 from flows.cli.signals import Terminated, watch_signals
 from flows.cli.terminal import print_error
 
@@ -35,6 +35,7 @@ app.command("sample-data")(data.sample_data)
 app.command("validate")(data.validate)
 app.add_typer(registry.app, name="registry")
 app.command("status")(status.status)
+app.command("gc")(gc.gc)
 
 
 def main() -> None:

@@ -82,6 +82,14 @@ OpenStamped = Annotated[
         help="High and low of a history row are of the hour that begins, not ends, at its stamp.",
     ),
 ]
+Instruments = Annotated[
+    Path | None,
+    typer.Option(
+        "--instruments",
+        help="Table of symbols that count a coin in thousands, such as 1000PEPE: exchange, symbol, "
+        "canonical_symbol, multiplier (default: instruments.csv in the data folder, if there is one).",
+    ),
+]
 Book = Annotated[
     str,
     typer.Option(

@@ -13,6 +13,7 @@ from flows.cli import options as o
 def status(
     data: o.OptionalData = None,
     history: o.History = None,
+    instruments: o.Instruments = None,
     book: o.Book = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     artifacts: o.Artifacts = None,
@@ -33,7 +34,7 @@ def status(
     show_logs(progress)
     ui.set_terminal(progress)
     try:
-        report = measure(data, history, book=book)
+        report = measure(data, history, book=book, instruments=instruments)
     finally:
         progress.done()
         ui.set_terminal(None)

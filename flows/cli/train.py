@@ -23,11 +23,13 @@ def common_flags(
     device: str | None = None,
     capital: float | None = None,
     boundary: o.Boundary | None = None,
+    instruments: Path | None = None,
 ) -> dict[str, Any]:
     """Return the flags that several commands put into `advanced`, by path."""
     return {
         "max_bad_fraction": max_bad,
         "history_bars_open_stamped": open_stamped or None,
+        "instruments": None if instruments is None else str(instruments),
         "device": device,
         "rules.initial_capital": capital,
         "rules.funding_boundary": None if boundary is None else boundary.value,
@@ -61,6 +63,7 @@ def run(
     funding_boundary: o.FundingBoundary = None,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
+    instruments: o.Instruments = None,
     set_: o.Set = None,
     advanced: o.AdvancedFile = None,
     artifacts: o.Artifacts = None,
@@ -78,7 +81,13 @@ def run(
 
     use_artifacts(artifacts)
     flags = {
-        **common_flags(max_bad_fraction, history_bars_open_stamped, device, boundary=funding_boundary),
+        **common_flags(
+            max_bad_fraction,
+            history_bars_open_stamped,
+            device,
+            boundary=funding_boundary,
+            instruments=instruments,
+        ),
         **hurdle(cash_apr),
         "gates.require_approval": require_approval or None,
     }
@@ -141,6 +150,7 @@ def train(
         help="Checkpoint file to go on from.")] = None,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
+    instruments: o.Instruments = None,
     set_: o.Set = None,
     advanced: o.AdvancedFile = None,
     artifacts: o.Artifacts = None,
@@ -162,7 +172,12 @@ def train(
         sample_random_config = False
     flags = {
         **common_flags(
-            max_bad_fraction, history_bars_open_stamped, device, initial_capital, funding_boundary
+            max_bad_fraction,
+            history_bars_open_stamped,
+            device,
+            initial_capital,
+            funding_boundary,
+            instruments,
         ),
         **profile,
         "training.sample_random_config": sample_random_config,

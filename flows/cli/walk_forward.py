@@ -43,6 +43,7 @@ def walk_forward(
     device: o.Device = None,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
+    instruments: o.Instruments = None,
     set_: o.Set = None,
     advanced: o.AdvancedFile = None,
     artifacts: o.Artifacts = None,
@@ -63,7 +64,7 @@ def walk_forward(
 
     use_artifacts(artifacts)
     flags = common_flags(
-        max_bad_fraction, history_bars_open_stamped, device, initial_capital, funding_boundary
+        max_bad_fraction, history_bars_open_stamped, device, initial_capital, funding_boundary, instruments
     )
     asked: dict[str, Any] = {
         "preset": preset.value,

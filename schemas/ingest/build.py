@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from schemas.ingest.clean import Cleaned
+    from schemas.ingest.instruments import Instruments
     from schemas.ingest.parse import ParsedTable
     from schemas.ingest.quarantine import Origins
     from schemas.ingest.read import RawTable
@@ -66,6 +68,7 @@ def build_dataset(
     *,
     max_bad_fraction: float = MAX_BAD_FRACTION,
     bars_open_stamped: bool = False,
+    instruments: Instruments | None = None,
 ) -> DatasetSummary:
     """Read, check and clean the files of a data set, and write it.
 
@@ -78,6 +81,7 @@ def build_dataset(
         max_bad_fraction: Largest share of a table's rows that may be quarantined.
         bars_open_stamped: The history's high and low are of the hour that begins at the row's stamp;
             they move to the row that ends it.
+        instruments: Which symbols count a coin in thousands; None is no such table.
 
     Raises:
         DataError: A file cannot be read as its table, or too many rows are bad.
@@ -91,10 +95,10 @@ def build_dataset(
 
     if out_dir.exists() and any(out_dir.iterdir()):
         raise ValueError(f"{out_dir} is not empty")
-    opportunities = _judge("opportunities", sources.opportunities, max_bad_fraction)
+    opportunities = _judge("opportunities", sources.opportunities, max_bad_fraction, instruments=instruments)
     history = None
     if sources.history:
-        history = _judge("history", sources.history, max_bad_fraction, bars_open_stamped)
+        history = _judge("history", sources.history, max_bad_fraction, bars_open_stamped, instruments)
     judged = [table for table in (opportunities, history) if table is not None]
     quality = [table_quality(*table) for table in judged]
     report = QualityReport(
@@ -138,12 +142,17 @@ def build_dataset(
 
 
 def _judge(
-    table: TableName, files: Sequence[SourceFile], max_bad_fraction: float, bars_open_stamped: bool = False
+    table: TableName,
+    files: Sequence[SourceFile],
+    max_bad_fraction: float,
+    bars_open_stamped: bool = False,
+    instruments: Instruments | None = None,
 ) -> tuple[Origins, Cleaned, pd.DataFrame]:
     """Read the files of a table, and part good rows from bad ones."""
     import pandas as pd
 
     from schemas.ingest.clean import broken_rules, clean_table
+    from schemas.ingest.instruments import apply_instruments
     from schemas.ingest.parse import parse_table
     from schemas.ingest.quarantine import (
         Origins,
@@ -158,6 +167,8 @@ def _judge(
         _require_times(file, raw, one)
     origins = Origins(table, tuple(files), raws)
     frame = pd.concat([one.frame for one in parsed], ignore_index=True)
+    mapped = None if instruments is None else apply_instruments(frame, table, instruments)
+    frame = frame if mapped is None else mapped.frame
     unreadable = pd.DataFrame(
         [
             (start + bad.row, bad.column, bad.rule)
@@ -172,7 +183,10 @@ def _judge(
     listed = quarantine_table(origins, pd.concat([unreadable, broken], ignore_index=True))
     require_mostly_good(origins, listed, max_bad_fraction)
     good = readable[~readable.index.isin(broken["position"])]
-    return origins, clean_table(good, table, bars_open_stamped=bars_open_stamped), listed
+    cleaned = clean_table(good, table, bars_open_stamped=bars_open_stamped)
+    if mapped is not None:
+        cleaned = replace(cleaned, counts=mapped.counts | cleaned.counts)
+    return origins, cleaned, listed
 
 
 def _require_times(file: SourceFile, raw: RawTable, parsed: ParsedTable) -> None:

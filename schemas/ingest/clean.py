@@ -85,7 +85,8 @@ def clean_table(frame: pd.DataFrame, table: TableName, *, bars_open_stamped: boo
         counts["several_rows_for_one_hour"] = int(frame.duplicated(subset=key, keep="last").sum())
         if bars_open_stamped:
             frame, counts["bars_shifted"], counts["bars_shifted_over_a_gap"] = _shift_bars(frame)
-        frame = frame[list(names("history"))]
+        known = names("history")
+        frame = frame[[*known, *(name for name in frame.columns if name not in known)]]
     return Cleaned(frame, int(repeated.sum()), counts)
 
 

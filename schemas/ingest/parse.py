@@ -67,7 +67,7 @@ def parse_table(raw: RawTable, table: TableName) -> ParsedTable:
 
     Args:
         raw: The rows of a file, as text.
-        table: The table they are of; extra columns of opportunities are carried as text.
+        table: The table they are of; extra columns are carried as text.
     """
     columns: dict[str, Any] = {}
     unreadable: list[Unreadable] = []
@@ -80,11 +80,10 @@ def parse_table(raw: RawTable, table: TableName) -> ParsedTable:
         columns[column.name] = values
         rule = "not_a_time" if column.kind == "time" else "not_a_number"
         unreadable += [Unreadable(int(row), column.name, rule) for row in np.flatnonzero(bad)]
-    if table == "opportunities":
-        for name in sorted(raw.header.extra):
-            text = raw.text.column(raw.header.extra[name]).combine_chunks()
-            empty = pc.equal(text, "")
-            columns[name] = _text(pc.if_else(empty, pa.scalar(None, pa.string()), text))
+    for name in sorted(raw.header.extra):
+        text = raw.text.column(raw.header.extra[name]).combine_chunks()
+        empty = pc.equal(text, "")
+        columns[name] = _text(pc.if_else(empty, pa.scalar(None, pa.string()), text))
     return ParsedTable(pd.DataFrame(columns), tuple(unreadable))
 
 

@@ -76,7 +76,7 @@ class TableQuality(_Model):
         symbols: Symbol -> clean rows.
         columns: Facts of each column.
         extra_columns: Unknown columns that are carried along as text.
-        dropped_columns: Nameless row numbers, and unknown columns of a history.
+        dropped_columns: Nameless row numbers.
         absent_columns: Optional columns that a file lacks -> an unknown column that resembles it, or null.
         interval_changes: `venue symbol` -> its funding intervals in order, as `8 -> 4 -> 8`.
     """
@@ -153,8 +153,8 @@ def table_quality(origins: Origins, cleaned: Cleaned, listed: pd.DataFrame) -> T
         venues=_counts(venues.sort_index()),
         symbols=_counts(frame["symbol"].value_counts().sort_index()),
         columns={str(name): _facts(frame[name]) for name in frame.columns},
-        extra_columns=tuple(sorted(extra)) if table == "opportunities" else (),
-        dropped_columns=tuple(sorted(nameless | (extra if table == "history" else set()))),
+        extra_columns=tuple(sorted(extra)),
+        dropped_columns=tuple(sorted(nameless)),
         absent_columns={n: h.lookalike.get(n) for h in headers for n in h.absent},
         interval_changes=_interval_changes(frame, time, sides),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from schemas.columns import TableName, classify
 from schemas.errors import DataError
 from schemas.ingest.headers import CSV_SUFFIXES, read_header
+from schemas.ingest.instruments import INSTRUMENTS_FILE
 
 _ENDINGS = ", ".join(CSV_SUFFIXES)
 
@@ -139,4 +140,6 @@ def _read_headers(where: Path) -> list[tuple[Path, TableName | None]]:
 
 def _is_csv(path: Path) -> bool:
     name = path.name.lower()
-    return name.endswith(CSV_SUFFIXES) and not name.startswith(".") and path.is_file()
+    if name == INSTRUMENTS_FILE or name.startswith("."):
+        return False
+    return name.endswith(CSV_SUFFIXES) and path.is_file()

@@ -27,10 +27,11 @@ def schemas() -> dict[str, dict[str, Any]]:
     from flows.backtest import backtest
     from flows.certify import certify
     from flows.data_to_model import data_to_model
+    from flows.gc import gc
     from flows.train import train
     from flows.walk_forward import walk_forward
 
-    every = (data_to_model, train, backtest, certify, walk_forward)
+    every = (data_to_model, train, backtest, certify, walk_forward, gc)
     return {flow.name: flow.parameters.model_dump() for flow in every}
 
 

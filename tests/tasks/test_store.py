@@ -128,6 +128,16 @@ def test_looking_into_a_folder_with_the_finder_is_no_damage(store):
     store.local(ref)
 
 
+def test_what_is_set_aside_is_missing_and_not_damaged(store):
+    ref = publish(store)
+    aside = store.set_aside(ref)
+    assert aside.name in temporary(store)
+    with pytest.raises(ArtifactMissing):
+        store.local(ref)
+    with store.tmp():
+        assert not aside.exists(), "it is trash like any other"
+
+
 def test_publishing_twice_keeps_the_first(store):
     ref = publish(store)
     before = (store.path(ref) / "a.txt").stat().st_ino

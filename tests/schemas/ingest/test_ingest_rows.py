@@ -156,6 +156,18 @@ def test_extra_columns_are_carried_as_they_stand(workshop):
     assert built.quality["opportunities"]["extra_columns"] == ["subType"]
 
 
+@pytest.mark.parametrize("open_stamped", [False, True])
+def test_extra_columns_of_a_history_are_carried_and_reported_too(workshop, open_stamped):
+    past = [workshop.settlement(n, openInterest=f"{n} BTC" if n else "") for n in range(3)]
+    built = workshop.build_rows([workshop.opportunity(0)], past, bars_open_stamped=open_stamped)
+    history = built.table("history")
+    assert history["openInterest"].isna().tolist() == [True, False, False]
+    assert history["openInterest"].tolist()[1:] == ["1 BTC", "2 BTC"]
+    quality = built.quality["history"]
+    assert (quality["extra_columns"], quality["dropped_columns"]) == (["openInterest"], [])
+    assert quality["columns"]["openInterest"]["nulls"] == 1
+
+
 def test_columns_the_file_lacks_are_null_and_reported_with_what_resembles_them(workshop):
     row = workshop.opportunity(0, orderbook_depth="5")
     for name in ("orderbook_depth_usd", "volume_24h"):
