@@ -7,6 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.carryflow-installed
 PORT ?= 4200
+HOST ?= 127.0.0.1
 JOBS ?= auto
 PIP_ARGS ?=
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -65,18 +66,14 @@ sample: $(STAMP)
 	@test -f data/sample/opportunities.csv -a -f data/sample/market_history.csv || \
 		$(BIN)/carryflow sample-data --out data/sample
 
-server: $(STAMP)  ## Start a Prefect server with its UI on http://127.0.0.1:4200 (PORT=...).
-	@$(OFFLINE) PREFECT_SERVER_API_PORT=$(PORT) $(BIN)/prefect server start
+server: $(STAMP)  ## Start a Prefect server with its UI on http://127.0.0.1:4200 (PORT=..., HOST=...).
+	@$(OFFLINE) exec $(BIN)/python -m flows.desk.server --port $(PORT) --host $(HOST)
 
 deploy: $(STAMP)  ## Put the deployments of prefect.yaml on that server; may be repeated.
-	@export PREFECT_API_URL=$(API_URL) $(OFFLINE); \
-	$(BIN)/prefect --no-prompt work-pool inspect carryflow >/dev/null 2>&1 || \
-		$(BIN)/prefect --no-prompt work-pool create carryflow --type process || exit 1; \
-	$(BIN)/prefect --no-prompt deploy --all
+	@PREFECT_API_URL=$(API_URL) $(OFFLINE) exec $(BIN)/python -m flows.desk.deploy
 
 worker: $(STAMP)  ## Start a worker that runs them.
-	@export PREFECT_API_URL=$(API_URL) $(OFFLINE); \
-	exec $(BIN)/prefect worker start --pool carryflow
+	@PREFECT_API_URL=$(API_URL) $(OFFLINE) exec $(BIN)/python -m flows.desk.worker
 
 clean:  ## Remove caches of tools; artifacts and data stay.
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

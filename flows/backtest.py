@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from pydantic import Field
 
+from flows.naming import name_run
 from flows.steps import BACKTEST, FEATURES, INGEST, JUDGE, STRESS
+from schemas.names import BookName
 from schemas.params import Advanced
 from tasks.step import call
 
@@ -19,7 +21,7 @@ def backtest(
     data: str,
     history: str = "",
     model: str = "challenger",
-    book: str = "default",
+    book: BookName = "default",
     preset: Replayed = "all",
     window: Literal["test", "validation", "train", "all"] = "test",
     start: str = "",
@@ -59,6 +61,7 @@ def backtest(
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
     )
+    name_run(dataset, model if len(model) <= 64 else "")
     splits_needed = window != "all" and not (start and end)
     features = call(
         FEATURES,

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
+from flows.naming import name_run
 from flows.steps import FEATURES, INGEST, TRAIN
+from schemas.names import BookName
 from schemas.params import Advanced
 from schemas.trading import PresetName
 from tasks.step import call
@@ -17,7 +19,7 @@ from tasks.step import call
 def train(
     data: str,
     history: str = "",
-    book: str = "default",
+    book: BookName = "default",
     preset: PresetName = "moderate",
     seed: Annotated[int, Field(ge=0)] = 0,
     num_episodes: Annotated[int, Field(ge=1)] = 5000,
@@ -46,6 +48,7 @@ def train(
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
     )
+    name_run(dataset)
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=advanced.training.episode_hours)
     model = call(
         TRAIN,

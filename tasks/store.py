@@ -25,12 +25,12 @@ from pydantic import ValidationError
 
 from schemas.errors import ArtifactError, ConfigError
 from schemas.manifest import FileEntry, Manifest, Ref
+from schemas.names import BOOK
 from tasks.files import canonical_json, sha256_file, sha256_text, sync
 from tasks.locks import try_lock, unlock
 
 MANIFEST: Final = "manifest.json"
 _TEMPORARY: Final = ".tmp-"
-_BOOK: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _KEY: Final = re.compile(r"[0-9a-f]{16,64}")
 _REBUILD: Final = "Run the step that makes it again: it is rebuilt from its inputs."
 
@@ -65,7 +65,7 @@ def book_dir(root: Path, book: str) -> Path:
     Raises:
         ConfigError: The name could not be a folder's, or could leave the root.
     """
-    if not _BOOK.fullmatch(book):
+    if not BOOK.fullmatch(book):
         raise ConfigError(
             f"{book!r} cannot be the name of a book.",
             "--book",
