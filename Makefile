@@ -17,7 +17,7 @@ TEST_ENV := GOMP_SPINCOUNT=1000 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM
 API_URL := $(if $(PREFECT_API_URL),$(PREFECT_API_URL),http://127.0.0.1:$(PORT)/api)
 OFFLINE := DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help run test test-slow bench judgement lint format setup sample server deploy worker clean
+.PHONY: help run test test-slow e2e screenshots bench judgement lint format setup sample server deploy worker clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
@@ -28,7 +28,10 @@ run: $(STAMP) sample  ## Set up, generate the sample market, run the whole pipel
 
 test: $(STAMP)  ## Set up and run the tests: in parallel, then those that need a Prefect server.
 	$(TEST_ENV) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not prefect and not slow"
-	$(TEST_ENV) $(BIN)/python -m pytest -q -m "prefect and not slow"
+	$(TEST_ENV) $(BIN)/python -m pytest -q -m "prefect and not slow and not desk"
+
+e2e: $(STAMP)  ## Operate a whole desk on a server of its own: deploy, schedule, cancel, kill, restart, look (minutes).
+	$(TEST_ENV) $(BIN)/python -m pytest -q -m "desk"
 
 test-slow: $(STAMP)  ## Run the long learning and equivalence tests.
 	$(TEST_ENV) $(BIN)/python -m pytest -q -m "slow"

@@ -11,6 +11,7 @@ from flows.naming import name_run
 from flows.steps import BACKTEST, FEATURES, INGEST, JUDGE, STRESS
 from schemas.names import BookName
 from schemas.params import Advanced
+from tasks.lineage import show_lineage
 from tasks.step import call
 
 Replayed = Literal["all", "conservative", "moderate", "aggressive", "custom"]
@@ -107,10 +108,12 @@ def backtest(
         stressed=stressed,
         dataset=dataset,
     )
-    return {
+    made = {
         "dataset": str(dataset),
         "features": str(features),
         "backtest": str(tested),
         "stress": "" if stressed is None else str(stressed),
         "judgement": str(judged),
     }
+    show_lineage(made.values())
+    return made

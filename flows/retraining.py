@@ -16,6 +16,7 @@ from prefect.states import Completed
 
 from schemas.promotion import PromotionDecision
 from tasks import ui
+from tasks.lineage import show_lineage
 from tasks.locks import Owner
 from tasks.openings import flow_run
 from tasks.store import resolve_root
@@ -45,6 +46,7 @@ def one_at_a_time(pipeline: Callable[P, dict[str, Any]]) -> Callable[P, dict[str
         try:
             with retrain_turn(resolve_root(), book, purpose=_purpose(), on_wait=_tell_wait):
                 result = pipeline(*args, **kwargs)
+                show_lineage(found for found in result.values() if isinstance(found, str))
         except TurnedAway as busy:
             ui.say(str(busy))
             return ended({"skipped": str(busy)}, str(busy), name=busy.title)
@@ -102,4 +104,4 @@ def _purpose() -> str:
 
 
 def _tell_wait(running: Owner | None) -> None:
-    ui.say(f"Waits for its turn: {running or 'another process'} (UTC) retrains this book")
+    ui.say(f"Waits for its turn: {running or 'another process'} retrains this book")

@@ -12,6 +12,7 @@ from flows.steps import FEATURES, INGEST, TRAIN
 from schemas.names import BookName
 from schemas.params import Advanced
 from schemas.trading import PresetName
+from tasks.lineage import show_lineage
 from tasks.step import call
 
 
@@ -61,4 +62,6 @@ def train(
         device=advanced.device,
         resume_from=advanced.resume_from,
     )
-    return {"dataset": str(dataset), "features": str(features), "model": str(model)}
+    made = {"dataset": str(dataset), "features": str(features), "model": str(model)}
+    show_lineage(made.values())
+    return made

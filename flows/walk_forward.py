@@ -15,6 +15,7 @@ from schemas.params import Advanced
 from schemas.trading import PresetName
 from schemas.walk_forward import DEFAULT_EPISODES, DEFAULT_FOLDS, DEFAULT_SEEDS, FoldPlan, Scheme
 from tasks import ui
+from tasks.lineage import show_lineage
 from tasks.step import call
 from tasks.walk_forward import PURPOSE, Allowance, Trained, refuse_start, was_cut
 
@@ -138,4 +139,5 @@ def walk_forward(
         book=book,
         advanced=advanced,
     )
+    show_lineage([str(dataset), str(features), *result["folds"], *sum(result["models"], []), str(joined)])
     return result | {"walk_forward": str(joined)}

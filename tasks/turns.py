@@ -37,7 +37,7 @@ class TurnedAway(Exception):
 
     def __str__(self) -> str:
         who = self.running or "another process"
-        return f"A retrain of this book is running in {who} (UTC), and another one waits for its turn."
+        return f"A retrain of this book is running in {who}, and another one waits for its turn."
 
 
 @contextmanager

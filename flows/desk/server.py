@@ -58,6 +58,7 @@ def server_settings(port: int, host: str, auth: str) -> dict[str, str]:
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_SERVER_API_HOST": host,
         "PREFECT_SERVER_API_PORT": str(port),  # the UI asks here; `--port` alone leaves it at 4200
+        "PREFECT_UI_URL": os.environ.get("PREFECT_UI_URL", f"http://127.0.0.1:{port}"),  # links in messages
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": os.environ.get("CARRYFLOW_SERVER_LOG", "WARNING"),
         "DO_NOT_TRACK": "1",
