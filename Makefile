@@ -17,7 +17,7 @@ TEST_ENV := GOMP_SPINCOUNT=1000 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM
 API_URL := $(if $(PREFECT_API_URL),$(PREFECT_API_URL),http://127.0.0.1:$(PORT)/api)
 OFFLINE := DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help run test test-slow e2e screenshots bench judgement lint format setup sample server deploy worker clean
+.PHONY: help run test test-slow e2e screenshots bench judgement lint audit format setup sample server deploy worker clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
@@ -32,6 +32,9 @@ test: $(STAMP)  ## Set up and run the tests: in parallel, then those that need a
 
 e2e: $(STAMP)  ## Operate a whole desk on a server of its own: deploy, schedule, cancel, kill, restart, look (minutes).
 	$(TEST_ENV) $(BIN)/python -m pytest -q -m "desk"
+
+screenshots: $(STAMP)  ## Pictures of the UI of the server that runs, into artifacts/screenshots (PORT=...).
+	@PREFECT_API_URL=$(API_URL) $(OFFLINE) $(BIN)/python -m tests.e2e.screens
 
 test-slow: $(STAMP)  ## Run the long learning and equivalence tests.
 	$(TEST_ENV) $(BIN)/python -m pytest -q -m "slow"
@@ -50,6 +53,9 @@ lint: $(STAMP)  ## Lint, format, types, import contracts.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(STAMP)  ## Ask the advisory service about every pinned package.
+	@$(BIN)/python .ci/audit.py
 
 format: $(STAMP)  ## Fix what the linter can fix.
 	$(BIN)/ruff check --fix .

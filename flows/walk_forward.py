@@ -139,5 +139,13 @@ def walk_forward(
         book=book,
         advanced=advanced,
     )
-    show_lineage([str(dataset), str(features), *result["folds"], *sum(result["models"], []), str(joined)])
+    show_lineage(
+        [
+            str(dataset),
+            str(features),
+            *result["folds"],
+            *(model for runs in result["models"] for model in runs),
+            str(joined),
+        ]
+    )
     return result | {"walk_forward": str(joined)}

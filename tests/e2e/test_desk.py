@@ -21,7 +21,9 @@ from tasks.ledger import Ledger
 from tasks.registry import Registry
 from tasks.store import Store
 from tests.e2e.desk import DEAD_AFTER_S, PROJECT, Desk, open_desk, tiny
+from tests.e2e.screens import CHROMIUM, WHY_NOT, Page, desk_pages, take
 from tests.e2e.test_interruptions import assert_whole
+from tests.tasks.report.browser import read_png
 
 pytestmark = [pytest.mark.prefect, pytest.mark.desk, pytest.mark.timeout(600)]
 
@@ -80,11 +82,13 @@ def test_the_server_answers_nobody_without_the_secret_and_only_on_this_machine(d
 
     access = desk.folder / "access" / f"server-{desk.port}.env"
     assert access.stat().st_mode & 0o777 == 0o600
-    body: dict[str, Any] = {}
-    assert httpx.post(f"{desk.url}/flow_runs/filter", json=body).status_code == 401
     user, _, word = desk.auth.partition(":")
-    assert httpx.post(f"{desk.url}/flow_runs/filter", json=body, auth=(user, "wrong")).status_code == 401
-    without_token = httpx.post(f"{desk.url}/flow_runs/filter", json=body, auth=(user, word))
+    version = f"{desk.url}/admin/version"
+    assert httpx.get(version, auth=(user, word)).status_code == 200
+    assert httpx.get(version).status_code == 401
+    assert httpx.get(version, auth=(user, "wrong")).status_code == 401
+    assert httpx.post(f"{desk.url}/flow_runs/filter", json={}).status_code == 403
+    without_token = httpx.post(f"{desk.url}/flow_runs/filter", json={}, auth=(user, word))
     assert (without_token.status_code, without_token.json()["detail"]) == (403, "Missing CSRF token.")
     listening = [
         line.split()[1]
@@ -158,6 +162,25 @@ def test_a_retrain_from_a_second_terminal_is_named_shown_and_told_in_the_morning
         assert part.lower() in message["body"].lower(), message["body"]
     [opening, *_] = Ledger(desk.root, "sample").read("opening")
     assert opening["flow_run"] == run.name
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
+def test_the_main_pages_render_and_show_what_was_done(desk: Desk, tmp_path: Path) -> None:
+    with desk.client() as client:
+        deployment = client.read_deployment_by_name(RETRAIN)
+        runs = client.read_flow_runs(flow_run_filter=runs_in("COMPLETED"))
+    run = next(run for run in runs if run.state_name == "Completed" and run.name.startswith("retrain "))
+    [judged] = Store(desk.root).refs("judgement")
+    report = Store(desk.root).path(judged) / "report.html"
+    pages = desk_pages(desk.url.removesuffix("/api"), str(run.id), run.name, str(deployment.id), report)
+    shown = take(pages, tmp_path, desk.auth)
+    for name in pages:
+        picture = read_png((tmp_path / f"{name}.png").read_bytes())
+        assert picture.std() > 0.02, f"{name} is blank"
+    for key in WORDS:
+        assert key in shown["artifacts"], key
+    with pytest.raises(TimeoutError, match="does not show"):
+        take({"runs": Page(pages["runs"].address, ("no such text",), patience_ms=3000)}, tmp_path, desk.auth)
 
 
 def test_a_backtest_runs_by_its_deployment(desk: Desk, sample: Path) -> None:
