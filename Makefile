@@ -7,6 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.carryflow-installed
 PORT ?= 4200
+HOST ?= 127.0.0.1
 JOBS ?= auto
 PIP_ARGS ?=
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -16,7 +17,7 @@ TEST_ENV := GOMP_SPINCOUNT=1000 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM
 API_URL := $(if $(PREFECT_API_URL),$(PREFECT_API_URL),http://127.0.0.1:$(PORT)/api)
 OFFLINE := DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help run test test-slow bench judgement lint format setup sample server deploy worker clean
+.PHONY: help run test test-slow e2e screenshots bench judgement lint audit format setup sample server deploy worker clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
@@ -27,7 +28,13 @@ run: $(STAMP) sample  ## Set up, generate the sample market, run the whole pipel
 
 test: $(STAMP)  ## Set up and run the tests: in parallel, then those that need a Prefect server.
 	$(TEST_ENV) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not prefect and not slow"
-	$(TEST_ENV) $(BIN)/python -m pytest -q -m "prefect and not slow"
+	$(TEST_ENV) $(BIN)/python -m pytest -q -m "prefect and not slow and not desk"
+
+e2e: $(STAMP)  ## Operate a whole desk on a server of its own: deploy, schedule, cancel, kill, restart, look (minutes).
+	$(TEST_ENV) $(BIN)/python -m pytest -q -m "desk"
+
+screenshots: $(STAMP)  ## Pictures of the UI of the server that runs, into artifacts/screenshots (PORT=...).
+	@PREFECT_API_URL=$(API_URL) $(OFFLINE) $(BIN)/python -m tests.e2e.screens
 
 test-slow: $(STAMP)  ## Run the long learning and equivalence tests.
 	$(TEST_ENV) $(BIN)/python -m pytest -q -m "slow"
@@ -47,6 +54,9 @@ lint: $(STAMP)  ## Lint, format, types, import contracts.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+audit: $(STAMP)  ## Ask the advisory service about every pinned package.
+	@$(BIN)/python .ci/audit.py
+
 format: $(STAMP)  ## Fix what the linter can fix.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -65,18 +75,14 @@ sample: $(STAMP)
 	@test -f data/sample/opportunities.csv -a -f data/sample/market_history.csv || \
 		$(BIN)/carryflow sample-data --out data/sample
 
-server: $(STAMP)  ## Start a Prefect server with its UI on http://127.0.0.1:4200 (PORT=...).
-	@$(OFFLINE) PREFECT_SERVER_API_PORT=$(PORT) $(BIN)/prefect server start
+server: $(STAMP)  ## Start a Prefect server with its UI on http://127.0.0.1:4200 (PORT=..., HOST=...).
+	@$(OFFLINE) exec $(BIN)/python -m flows.desk.server --port $(PORT) --host $(HOST)
 
 deploy: $(STAMP)  ## Put the deployments of prefect.yaml on that server; may be repeated.
-	@export PREFECT_API_URL=$(API_URL) $(OFFLINE); \
-	$(BIN)/prefect --no-prompt work-pool inspect carryflow >/dev/null 2>&1 || \
-		$(BIN)/prefect --no-prompt work-pool create carryflow --type process || exit 1; \
-	$(BIN)/prefect --no-prompt deploy --all
+	@PREFECT_API_URL=$(API_URL) $(OFFLINE) exec $(BIN)/python -m flows.desk.deploy
 
 worker: $(STAMP)  ## Start a worker that runs them.
-	@export PREFECT_API_URL=$(API_URL) $(OFFLINE); \
-	exec $(BIN)/prefect worker start --pool carryflow
+	@PREFECT_API_URL=$(API_URL) $(OFFLINE) exec $(BIN)/python -m flows.desk.worker
 
 clean:  ## Remove caches of tools; artifacts and data stay.
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,8 +7,11 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from pydantic import Field
 
+from flows.naming import name_run
 from flows.steps import BACKTEST, FEATURES, INGEST, JUDGE, STRESS
+from schemas.names import BookName
 from schemas.params import Advanced
+from tasks.lineage import show_lineage
 from tasks.step import call
 
 Replayed = Literal["all", "conservative", "moderate", "aggressive", "custom"]
@@ -19,7 +22,7 @@ def backtest(
     data: str,
     history: str = "",
     model: str = "challenger",
-    book: str = "default",
+    book: BookName = "default",
     preset: Replayed = "all",
     window: Literal["test", "validation", "train", "all"] = "test",
     start: str = "",
@@ -60,6 +63,7 @@ def backtest(
         bars_open_stamped=advanced.history_bars_open_stamped,
         instruments=advanced.instruments,
     )
+    name_run(dataset, model if len(model) <= 64 else "")
     splits_needed = window != "all" and not (start and end)
     features = call(
         FEATURES,
@@ -105,10 +109,12 @@ def backtest(
         stressed=stressed,
         dataset=dataset,
     )
-    return {
+    made = {
         "dataset": str(dataset),
         "features": str(features),
         "backtest": str(tested),
         "stress": "" if stressed is None else str(stressed),
         "judgement": str(judged),
     }
+    show_lineage(made.values())
+    return made

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from prefect import flow
 from pydantic import Field
 
+from flows.naming import rename_run
 from flows.steps import CERTIFY
 from schemas.certify import Budget, MarketName
 from schemas.params import Advanced
@@ -39,10 +40,11 @@ def certify(
         The ref of each market's certificate, and whether every bar was reached, as plain JSON.
     """
     names: tuple[MarketName, ...] = get_args(MarketName) if market == "all" else (market,)
+    rename_run(f"certify {market}")
     budget = Budget(num_episodes=num_episodes or None)
     found = {
         name: call(
-            CERTIFY,
+            CERTIFY.with_options(task_run_name=f"certify {name}"),
             name,
             training=advanced.training_config(seed=seed, num_episodes=budget.episodes(name)),
             budget=budget,

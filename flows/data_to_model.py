@@ -7,22 +7,28 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
+from flows.naming import name_run
+from flows.retraining import one_at_a_time
 from flows.steps import AUDIT, BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, STRESS, TRAIN
+from schemas.names import BookName
 from schemas.params import Advanced
 from schemas.trading import PresetName
+from tasks.freshness import refuse_stale
 from tasks.step import call
 
 
 @flow(name="data-to-model", persist_result=False, retries=0)
+@one_at_a_time
 def data_to_model(
     data: str,
     history: str = "",
-    book: str = "default",
+    book: BookName = "default",
     preset: PresetName = "moderate",
     seed: Annotated[int, Field(ge=0)] = 0,
     num_episodes: Annotated[int, Field(ge=1)] = 5000,
     time_budget: Annotated[float, Field(ge=0)] = 0.0,
     dry_run: bool = False,
+    max_data_age_hours: Annotated[float, Field(ge=0)] = 0.0,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
 ) -> dict[str, Any]:
     """Validate the data, build features, train a policy, backtest, audit and stress it, judge, promote.
@@ -40,10 +46,13 @@ def data_to_model(
         num_episodes: Episodes to train for, all environments together.
         time_budget: Seconds after which training stops and publishes what it has; 0 is no limit.
         dry_run: Do all but move an alias.
+        max_data_age_hours: Hours that the newest opportunity may be old before training is refused; 0 is
+            no limit.
         advanced: Everything that rarely changes.
 
     Returns:
-        The refs of the artifacts and the decisions by alias, as plain JSON.
+        The refs of the artifacts and the decisions by alias, as plain JSON; or only `skipped`, where one
+        retrain of the book runs and another waits.
     """
     advanced = advanced.one_hurdle()
     dataset = call(
@@ -54,6 +63,8 @@ def data_to_model(
         bars_open_stamped=advanced.history_bars_open_stamped,
         instruments=advanced.instruments,
     )
+    name_run(dataset)
+    refuse_stale(dataset, max_data_age_hours)
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=advanced.training.episode_hours)
     model = call(
         TRAIN,

@@ -25,6 +25,7 @@ def run_data_to_model(
     num_episodes: int | None,
     time_budget: float,
     dry_run: bool,
+    max_data_age_hours: float,
     advanced: Advanced,
     verbose: bool = False,
 ) -> None:
@@ -40,6 +41,7 @@ def run_data_to_model(
         "num_episodes": num_episodes,
         "time_budget": time_budget,
         "dry_run": dry_run,
+        "max_data_age_hours": max_data_age_hours,
         "advanced": advanced,
     }
 
@@ -53,6 +55,8 @@ def run_data_to_model(
     result = in_prefect(
         start, data=data, history=history, book=book, verbose=verbose, instruments=advanced.instruments
     )
+    if "skipped" in result:
+        return  # it was said while it ran
     print_run(result, book=book, preset=preset, seconds=time.monotonic() - started)
 
 

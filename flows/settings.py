@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from flows.desk.access import AUTH, URL, known_auth
+
 DEFAULTS: Final[dict[str, str]] = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -17,6 +19,8 @@ DEFAULTS: Final[dict[str, str]] = {
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    # The automation that finds dead runs (flows/desk/automations.py) counts on it.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     # Warnings of the store and its neighbours belong on the run's page.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "carryflow",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -37,6 +41,8 @@ def apply() -> None:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     os.environ.update(FORCED)
+    if (url := os.environ.get(URL)) and AUTH not in os.environ and (auth := known_auth(url)):
+        os.environ[AUTH] = auth
 
 
 def apply_script(*, verbose: bool = False) -> None:

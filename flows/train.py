@@ -7,9 +7,12 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
+from flows.naming import name_run
 from flows.steps import FEATURES, INGEST, TRAIN
+from schemas.names import BookName
 from schemas.params import Advanced
 from schemas.trading import PresetName
+from tasks.lineage import show_lineage
 from tasks.step import call
 
 
@@ -17,7 +20,7 @@ from tasks.step import call
 def train(
     data: str,
     history: str = "",
-    book: str = "default",
+    book: BookName = "default",
     preset: PresetName = "moderate",
     seed: Annotated[int, Field(ge=0)] = 0,
     num_episodes: Annotated[int, Field(ge=1)] = 5000,
@@ -47,6 +50,7 @@ def train(
         bars_open_stamped=advanced.history_bars_open_stamped,
         instruments=advanced.instruments,
     )
+    name_run(dataset)
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=advanced.training.episode_hours)
     model = call(
         TRAIN,
@@ -59,4 +63,6 @@ def train(
         device=advanced.device,
         resume_from=advanced.resume_from,
     )
-    return {"dataset": str(dataset), "features": str(features), "model": str(model)}
+    made = {"dataset": str(dataset), "features": str(features), "model": str(model)}
+    show_lineage(made.values())
+    return made

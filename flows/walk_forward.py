@@ -8,11 +8,14 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
+from flows.naming import name_run
 from flows.steps import BACKTEST, FEATURES, FOLD, INGEST, JOIN_FOLDS, TRAIN
+from schemas.names import BookName
 from schemas.params import Advanced
 from schemas.trading import PresetName
 from schemas.walk_forward import DEFAULT_EPISODES, DEFAULT_FOLDS, DEFAULT_SEEDS, FoldPlan, Scheme
 from tasks import ui
+from tasks.lineage import show_lineage
 from tasks.step import call
 from tasks.walk_forward import PURPOSE, Allowance, Trained, refuse_start, was_cut
 
@@ -21,7 +24,7 @@ from tasks.walk_forward import PURPOSE, Allowance, Trained, refuse_start, was_cu
 def walk_forward(
     data: str,
     history: str = "",
-    book: str = "default",
+    book: BookName = "default",
     preset: PresetName = "moderate",
     folds: Annotated[int, Field(ge=2)] = DEFAULT_FOLDS,
     scheme: Scheme = "expanding",
@@ -65,6 +68,7 @@ def walk_forward(
         bars_open_stamped=advanced.history_bars_open_stamped,
         instruments=advanced.instruments,
     )
+    name_run(dataset)
     episode_hours = advanced.training.episode_hours
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=episode_hours, split=False)
     plan = FoldPlan(n_folds=folds, scheme=scheme, held_out_share=held_out, validation_share=validation)
@@ -135,5 +139,14 @@ def walk_forward(
         num_episodes=num_episodes,
         book=book,
         advanced=advanced,
+    )
+    show_lineage(
+        [
+            str(dataset),
+            str(features),
+            *result["folds"],
+            *(model for runs in result["models"] for model in runs),
+            str(joined),
+        ]
     )
     return result | {"walk_forward": str(joined)}

@@ -6,15 +6,19 @@ A person may promote what the gates refused, and is told so; not a version whose
 from __future__ import annotations
 
 from rl.judge.approval import what_changed
+from rl.judge.gates import counted
 from schemas.errors import ArtifactError, ConfigError
 from schemas.registry import Awaiting, Move
 from tasks.bundles import Bundles
 from tasks.models import find_version
 from tasks.registry import Registry, parse_alias
 from tasks.store import Store
+from tasks.verdicts import last_judgement
 
 
-def promote_by_hand(store: Store, book: str, alias: str, version: str, *, reason: str) -> Move | None:
+def promote_by_hand(
+    store: Store, book: str, alias: str, version: str, *, reason: str, run: str = ""
+) -> Move | None:
     """Point an alias at a version; where that awaits approval for it, this approves it.
 
     What is approved must be what was judged: the version's files are whole, report and gates included, and
@@ -26,6 +30,7 @@ def promote_by_hand(store: Store, book: str, alias: str, version: str, *, reason
         alias: `challenger` or `champion`.
         version: A version, its first digits, or an alias that points at it.
         reason: Why, in words.
+        run: The flow run that moves it, if one does.
 
     Returns:
         The move, or None where the alias was there already.
@@ -39,7 +44,7 @@ def promote_by_hand(store: Store, book: str, alias: str, version: str, *, reason
     awaiting = state.awaiting.get(name)
     if awaiting is None or awaiting.version != record.version:
         find_version(store, record, book)
-        return registry.move(alias, record.version, reason=reason)
+        return registry.move(alias, record.version, reason=reason, run=run)
     changed = what_changed(awaiting, now=state.aliases[name], damage=_damage(store, book, awaiting))
     if changed:
         raise ArtifactError(
@@ -48,7 +53,9 @@ def promote_by_hand(store: Store, book: str, alias: str, version: str, *, reason
             f"Run the pipeline again to judge it anew, or type `carryflow registry withdraw {alias} --book "
             f"{book}` and promote it by hand.",
         )
-    return registry.move(alias, record.version, reason=reason, expect=awaiting.expected, approving=awaiting)
+    return registry.move(
+        alias, record.version, reason=reason, expect=awaiting.expected, approving=awaiting, run=run
+    )
 
 
 def rollback_by_hand(store: Store, book: str, alias: str, *, reason: str) -> Move:
@@ -76,6 +83,27 @@ def retire(store: Store, book: str, alias: str, *, reason: str) -> Move:
     if move is None:
         raise ConfigError("points at no version already, which means hold.", f"{alias} of book {book}")
     return move
+
+
+def move_words(store: Store, move: Move, book: str) -> list[str]:
+    """Return where an alias points now, and what the gates said of that version last, a line each."""
+    lines = [f"{move.alias} of book {book}: {move.before or 'none'} -> {move.after or 'none'}"]
+    if move.after is None:
+        undo = f"`carryflow registry rollback {move.alias}` undoes it."
+        return [*lines, f"{move.alias} means hold from now on; {undo}"]
+    judged = last_judgement(store, move.after, book)
+    if judged is None:
+        return [*lines, f"{move.after} was never judged: no gate speaks for it or against it."]
+    gates = judged.gates_of(move.alias)
+    if gates is None:
+        altered = "cannot be read: it was altered or deleted. Run it again."
+        return [*lines, f"The last judgement of {move.after} {altered}"]
+    failed = [gate for gate in gates if gate.verdict == "fail"]
+    of = counted(len(gates), "gate")
+    when = judged.created[:16].replace("T", " ")
+    held = f"{len(failed)} of {of} failed." if failed else f"all {of} held."
+    lines.append(f"{move.after} was last judged {when} UTC under {judged.preset}: {held}")
+    return [*lines, *(f"  {gate.name}: {gate.reason}" for gate in failed)]
 
 
 def _damage(store: Store, book: str, awaiting: Awaiting) -> list[str]:

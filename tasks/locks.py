@@ -183,7 +183,7 @@ def owner(path: Path) -> Owner | None:
 
     Reads the note inside the file and asks whether that process lives; never touches the lock itself.
     """
-    with suppress(FileNotFoundError, ValidationError):
+    with suppress(FileNotFoundError, UnicodeDecodeError, ValidationError):
         found = Owner.model_validate_json(path.read_text(encoding="utf-8"))
         return found if found.host != socket.gethostname() or _lives(found.pid) else None
     return None

@@ -56,7 +56,14 @@ def as_task(
 
 def uncached_task(function: Callable[P, Any], *, name: str) -> Task[P, Any]:
     """Make a Prefect task of a function that runs every time."""
-    return task(name=name, cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)(function)
+    return task(
+        name=name,
+        task_run_name=name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=0,
+        log_prints=False,
+    )(function)
 
 
 def call(step: Task[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from schemas.errors import ConfigError
 from schemas.manifest import FileEntry, Manifest, Ref
+from schemas.names import BOOK
 from tasks import leases
 from tasks.files import canonical_json, plain_files, remove, sha256_file, sha256_text, sync
 from tasks.locks import gate, try_lock, unlock
@@ -50,7 +51,6 @@ __all__ = [
 
 MANIFEST: Final = "manifest.json"
 _TEMPORARY: Final = ".tmp-"
-_BOOK: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _KEY: Final = re.compile(r"[0-9a-f]{16,64}")
 
 
@@ -76,7 +76,7 @@ def book_dir(root: Path, book: str) -> Path:
     Raises:
         ConfigError: The name could not be a folder's, or could leave the root.
     """
-    if not _BOOK.fullmatch(book):
+    if not BOOK.fullmatch(book):
         raise ConfigError(
             f"{book!r} cannot be the name of a book.",
             "--book",

@@ -45,8 +45,10 @@ def audit(
     from schemas.audit import AUDIT, AuditReport
     from tasks import ui
     from tasks.audit import audit_data
+    from tasks.store import book_dir, resolve_root
 
     use_artifacts(artifacts)
+    book_dir(resolve_root(), book)  # a mistyped name is refused before minutes of work
     progress = Progress()
     show_logs(progress)
     ui.set_terminal(progress)

@@ -52,6 +52,13 @@ def run(
     num_episodes: o.Episodes = None,
     time_budget: o.TimeBudget = 0.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do all but move an alias.")] = False,
+    max_data_age_hours: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Hours that the newest opportunity may be old before training is refused; 0 is no limit.",
+        ),
+    ] = 0.0,
     cash_apr: o.CashApr = None,
     require_approval: Annotated[
         bool,
@@ -100,6 +107,7 @@ def run(
         num_episodes=num_episodes,
         time_budget=time_budget,
         dry_run=dry_run,
+        max_data_age_hours=max_data_age_hours,
         advanced=build_advanced(advanced, set_, flags).one_hurdle(),
         verbose=verbose,
     )

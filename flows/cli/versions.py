@@ -9,10 +9,10 @@ from typing import Any
 
 from flows.cli.summary import shown_path
 from flows.cli.terminal import print_table
-from rl.judge.gates import counted
 from schemas.errors import ArtifactError
 from schemas.promotion import Alias
 from schemas.registry import Awaiting, Move, RegistryState, VersionRecord
+from tasks.approval import move_words
 from tasks.bundles import Bundles
 from tasks.registry import Registry
 from tasks.store import Store
@@ -103,26 +103,8 @@ def _what(move: Move) -> str:
 
 def print_move(store: Store, move: Move, book: str) -> None:
     """Print where an alias points now, and what the gates said of that version last."""
-    print(f"{move.alias} of book {book}: {move.before or 'none'} -> {move.after or 'none'}")
-    if move.after is None:
-        print(f"{move.alias} means hold from now on; `carryflow registry rollback {move.alias}` undoes it.")
-        return
-    judged = last_judgement(store, move.after, book)
-    if judged is None:
-        print(f"{move.after} was never judged: no gate speaks for it or against it.")
-        return
-    gates = judged.gates_of(move.alias)
-    if gates is None:
-        print(f"The last judgement of {move.after} cannot be read: it was altered or deleted. Run it again.")
-        return
-    failed = [gate for gate in gates if gate.verdict == "fail"]
-    of = counted(len(gates), "gate")
-    print(
-        f"{move.after} was last judged {_minute(judged.created)} UTC under {judged.preset}: "
-        + (f"{len(failed)} of {of} failed." if failed else f"all {of} held.")
-    )
-    for gate in failed:
-        print(f"  {gate.name}: {gate.reason}")
+    for line in move_words(store, move, book):
+        print(line)
 
 
 def _minute(time: str) -> str:

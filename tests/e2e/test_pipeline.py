@@ -86,6 +86,7 @@ def test_an_identical_run_finds_everything_and_promotion_looks_again(
     assert len(Ledger(root, "sample").read()) == 2
     assert server.artifact_keys() == {
         "data-quality", "training", "backtest", "audit", "stress", "evidence", "report", "promotion",
+        "lineage",
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ FLAT = {
     "num_episodes": "integer",
     "time_budget": "number",
     "dry_run": "boolean",
+    "max_data_age_hours": "number",
 }
 
 
@@ -28,10 +29,11 @@ def schemas() -> dict[str, dict[str, Any]]:
     from flows.certify import certify
     from flows.data_to_model import data_to_model
     from flows.gc import gc
+    from flows.promote import promote
     from flows.train import train
     from flows.walk_forward import walk_forward
 
-    every = (data_to_model, train, backtest, certify, walk_forward, gc)
+    every = (data_to_model, train, backtest, certify, walk_forward, gc, promote)
     return {flow.name: flow.parameters.model_dump() for flow in every}
 
 
@@ -81,7 +83,9 @@ def test_deployments_fit_the_flows(schemas: dict[str, dict[str, Any]]) -> None:
     file = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
     assert "pull" not in file  # Prefect fills in the absolute folder; a relative one crashes in the worker
     deployments = {deployment["name"]: deployment for deployment in file["deployments"]}
-    flows = {"retrain": "data-to-model"} | {name: name for name in ("backtest", "certify", "walk-forward")}
+    flows = {"retrain": "data-to-model"} | {
+        name: name for name in ("backtest", "certify", "promote", "walk-forward")
+    }
     assert set(deployments) == set(flows)
     for name, flow in flows.items():
         path, _, _ = deployments[name]["entrypoint"].partition(":")

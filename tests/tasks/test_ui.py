@@ -108,3 +108,26 @@ def test_a_picture_travels_inside_the_text(tmp_path: Path) -> None:
     encoded = base64.b64encode(path.read_bytes()).decode()
     assert ui.picture(path, "P") == f"![P](data:image/png;base64,{encoded})"
     assert ui.picture(tmp_path / "none.png", "P") == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))",
+        "![x](https://evil.example/x.png)", "<javascript:alert(1)>", "![x](data:image/svg+xml,<svg>)",
+        "![x](data:image/png;base64,AAAA onerror=alert(1))",
+    ],
+)  # fmt: skip
+def test_a_hostile_name_is_text_and_no_page_on_the_runs_page(name: str) -> None:
+    from markdown_it import MarkdownIt
+
+    shown = ui.harmless(ui.table(["symbol"], [[name]]) + f"\n\n- {name}: fine")
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(shown)
+    for tag in ("<script", "<img", "<a ", "<svg"):
+        assert tag not in html
+
+
+def test_our_own_pictures_stay_pictures(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"png")
+    shown = ui.picture(tmp_path / "a.png", "Curves")
+    assert ui.harmless(shown) == shown

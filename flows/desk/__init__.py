@@ -1,0 +1,1 @@
+"""The desk: `make server`, `make deploy` and `make worker`."""

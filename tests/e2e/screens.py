@@ -1,0 +1,152 @@
+"""Pictures of the desk's UI: the main pages of a running server in headless Chromium, behind its login."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WHY_NOT = "Chromium is not installed (Debian: apt-get install chromium)"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page to look at.
+
+    Attributes:
+        address: Where it is.
+        texts: What has to be on it before the picture is taken.
+        whole: The picture shows the whole page, not only a window of it.
+        click: A text to click first, such as a tab.
+        patience_ms: How long each text may take to come.
+    """
+
+    address: str
+    texts: tuple[str, ...]
+    whole: bool = False
+    click: str = ""
+    patience_ms: float = 120_000
+
+
+def take(pages: Mapping[str, Page], out: Path, auth: str) -> dict[str, str]:
+    """Visit pages as a person who logs in, and write a PNG of each.
+
+    Args:
+        pages: By the name of their picture.
+        out: Folder for the pictures.
+        auth: The server's secret.
+
+    Returns:
+        The text that each page shows.
+
+    Raises:
+        TimeoutError: A page does not show what it should.
+    """
+    from playwright.sync_api import TimeoutError as NotThere
+    from playwright.sync_api import sync_playwright
+
+    out.mkdir(parents=True, exist_ok=True)
+    key = base64.b64encode(auth.encode()).decode()
+    shown: dict[str, str] = {}
+    with sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            ],
+        )
+        context = browser.new_context(viewport={"width": 1400, "height": 1000})
+        context.add_init_script(f"localStorage.setItem('prefect-password', {key!r})")
+        for name, page in pages.items():
+            tab = context.new_page()
+            dialogs: list[str] = []
+            tab.on("dialog", lambda dialog, heard=dialogs: (heard.append(dialog.message), dialog.dismiss()))
+            try:
+                tab.goto(page.address, wait_until="domcontentloaded", timeout=page.patience_ms)
+                if page.click:
+                    tab.get_by_text(page.click, exact=True).first.click(timeout=page.patience_ms)
+                for text in page.texts:
+                    tab.get_by_text(text).first.wait_for(state="visible", timeout=page.patience_ms)
+            except NotThere as error:
+                tab.screenshot(path=out / f"{name}-failed.png")
+                seen = tab.inner_text("body")[:500]
+                raise TimeoutError(f"{page.address} does not show {page.texts}, but: {seen!r}") from error
+            tab.wait_for_timeout(1000)  # charts fade in
+            tab.screenshot(path=out / f"{name}.png", full_page=page.whole)
+            shown[name] = tab.inner_text("body")
+            assert dialogs == [], f"{name} ran a script: {dialogs}"
+            tab.close()
+        browser.close()
+    return shown
+
+
+def desk_pages(
+    url: str, run_id: str, run_name: str, deployment_id: str, report: Path | None
+) -> dict[str, Page]:
+    """Return the main pages of a desk: dashboard, runs, a run with its artifacts, a form, the report.
+
+    Args:
+        url: The server's, without `/api`.
+        run_id: A retrain that completed.
+        run_name: Its name.
+        deployment_id: The deployment whose form is shown.
+        report: A report.html.
+    """
+    pages = {
+        "dashboard": Page(f"{url}/dashboard", ("Flow Runs",)),
+        "runs": Page(f"{url}/runs", (run_name,)),
+        "run": Page(f"{url}/runs/flow-run/{run_id}", (run_name, "Artifacts")),
+        "artifacts": Page(f"{url}/runs/flow-run/{run_id}", ("Training",), True, "Artifacts"),
+        "form": Page(f"{url}/deployments/deployment/{deployment_id}/run", ("max_data_age_hours",), True),
+    }
+    if report is not None:
+        pages["report"] = Page(report.resolve().as_uri(), ("The ladder",), True)
+    return pages
+
+
+def main(words: list[str] | None = None) -> int:
+    """Take pictures of a server that runs: `make screenshots`."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    import flows
+    from flows.desk.access import AUTH, URL
+
+    parser = argparse.ArgumentParser(prog="make screenshots", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("artifacts/screenshots"))
+    asked = parser.parse_args(words)
+    flows.settings.apply()
+    if CHROMIUM is None:
+        print(WHY_NOT, file=sys.stderr)
+        return 2
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("data-to-model/retrain")
+        done = FlowRunFilter.model_validate(
+            {"deployment_id": {"any_": [deployment.id]}, "state": {"name": {"any_": ["Completed"]}}}
+        )
+        runs = client.read_flow_runs(flow_run_filter=done, sort=FlowRunSort.END_TIME_DESC, limit=1)
+    if not runs:
+        print("No retrain has completed on this server yet.", file=sys.stderr)
+        return 2
+    url = os.environ[URL].removesuffix("/api")
+    reports = sorted(Path("artifacts/reports").glob("*/*/report.html"), key=lambda path: path.stat().st_mtime)
+    pages = desk_pages(
+        url, str(runs[0].id), runs[0].name, str(deployment.id), reports[-1] if reports else None
+    )
+    take(pages, asked.out, os.environ.get(AUTH, ""))
+    for name in pages:
+        print(asked.out / f"{name}.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
