@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.steps import AUDIT, BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, STRESS, TRAIN
+from flows.steps import AUDIT, BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, QUALITY, STRESS, TRAIN
 from schemas.params import Advanced
 from schemas.trading import PresetName
 from tasks.step import call
@@ -25,7 +25,7 @@ def data_to_model(
     dry_run: bool = False,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
 ) -> dict[str, Any]:
-    """Validate the data, build features, train a policy, backtest, audit and stress it, judge, promote.
+    """Validate and describe data, build features, train a policy, backtest, audit, stress, judge, promote.
 
     Two verdicts come of it: whether the policy becomes challenger, and whether it becomes champion.
 
@@ -52,6 +52,13 @@ def data_to_model(
         history or None,
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
+    )
+    described = call(
+        QUALITY,
+        dataset,
+        book=book,
+        limits=advanced.gates.drift,
+        episode_hours=advanced.training.episode_hours,
     )
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=advanced.training.episode_hours)
     model = call(
@@ -97,6 +104,7 @@ def data_to_model(
         stressed=stressed,
         dataset=dataset,
         trained=model,
+        described=described,
     )
     decisions = call(
         PROMOTE,
@@ -110,6 +118,7 @@ def data_to_model(
     )
     return {
         "dataset": str(dataset),
+        "quality": str(described),
         "features": str(features),
         "model": str(model),
         "backtest": str(tested),
