@@ -50,7 +50,12 @@ def drift_rows(drift: DriftReport, limits: DriftLimits) -> list[list[Any]]:
     return [
         [
             one.feature, verdict_of(one, limits) if one.judged else "not judged", one.psi, one.ks,
-            *one.middle, 100.0 * one.missing[1], one.note,
+            *map(_measured, one.middle), 100.0 * one.missing[1], one.note,
         ]
         for one in ranked(drift, limits)
     ]  # fmt: skip
+
+
+def _measured(value: float | None) -> str:
+    """Write a number of any size with three digits that count."""
+    return "" if value is None else f"{value:.3g}"

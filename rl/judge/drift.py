@@ -36,10 +36,11 @@ def drift_words(report: DriftReport, limits: DriftLimits) -> str:
     judged = [one for one in ranked(report, limits) if one.judged and one.psi is not None]
     beyond = [one.feature for one in judged if verdict_of(one, limits) == "beyond"]
     moved = [one for one in judged if verdict_of(one, limits) in ("beyond", "major")]
-    told = (
-        f"Of {counted(len(judged), 'feature')} of the {counted(report.hours, 'newest hour')}, {len(moved)} "
-        f"moved by a major shift (PSI above {limits.major_psi:g}) against {against_words(report)}"
-    )
+    far = f"by a major shift (PSI above {limits.major_psi:g}) against {against_words(report)}"
+    of = f"Of {counted(len(judged), 'feature')} of the {counted(report.hours, 'newest hour')}"
+    if not moved:
+        return f"{of}, none moved {far}."
+    told = f"{of}, {len(moved)} moved {far}"
     if not beyond:
         return f"{told}, none of them beyond the limits."
     more = f" and {len(beyond) - _NAMED} more" if len(beyond) > _NAMED else ""
