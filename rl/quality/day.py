@@ -225,7 +225,7 @@ def _column(column: pa.ChunkedArray) -> ColumnDay:
     if pa.types.is_floating(column.type):  # the sketch has its ends
         return ColumnDay(column.null_count, None, None)
     if pa.types.is_timestamp(column.type):
-        column = pc.strftime(column, format="%Y-%m-%d %H:%M:%S")
+        column = pc.strftime(column.cast(pa.timestamp("s", tz="UTC"), safe=False), format="%Y-%m-%d %H:%M:%S")
     ends = pc.min_max(column)
     low, high = (_shortened(ends[end].as_py()) for end in ("min", "max"))
     return ColumnDay(column.null_count, low, high)

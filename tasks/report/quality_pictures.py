@@ -35,11 +35,13 @@ MOST_COLUMNS: Final = 24
 COLOURS: Final = {
     "steady": "#2a8a8a", "watch": "#c99a3c", "major": "#dd8f6a", "beyond": "#b8433a", "not known": RULE,
 }  # fmt: skip
-_ROWS: Final = LinearSegmentedColormap.from_list("rows", ["#d9efee", "#2a8a8a", "#0a3d3d"])
-_EMPTY: Final = LinearSegmentedColormap.from_list("empty", ["#eef4f3", "#e7bfae", "#b8433a"])
 _NONE: Final = "#f6dedb"  # no row at all
-_ROWS.set_bad(_NONE)
-_EMPTY.set_bad("#ffffff")
+_ROWS: Final = LinearSegmentedColormap.from_list("rows", ["#d9efee", "#2a8a8a", "#0a3d3d"]).with_extremes(
+    bad=_NONE
+)
+_EMPTY: Final = LinearSegmentedColormap.from_list("empty", ["#eef4f3", "#e7bfae", "#b8433a"]).with_extremes(
+    bad="#ffffff"
+)
 
 
 def quality_pictures(
@@ -75,8 +77,12 @@ def hours_picture(rows: Profile, size: Size) -> bytes:
     figure = new_figure(size, 2.7)
     ax = figure.subplots()
     _heat(ax, grid, (float(start), float(end)), size)
+    every = np.arange(24)[:, None] + 24 * np.arange(start, end)[None, :]
+    outside = (every < hours.min()) | (every > hours.max())
+    white = np.dstack([np.ones((*grid.shape, 3)), outside])
+    ax.imshow(white, extent=ax.images[0].get_extent(), aspect="auto", interpolation="nearest")
     ax.set_yticks([0.5, 6.5, 12.5, 18.5], ["00:00", "06:00", "12:00", "18:00"])
-    missing = int(np.isnan(grid).sum()) - int(hours.min()) % 24 - (23 - int(hours.max()) % 24)
+    missing = int((np.isnan(grid) & ~outside).sum())
     told = f"{missing:,} hours without a row" if missing else "no hour without a row"
     set_title(ax, f"Rows by day and hour of the day, {told}" if not size.narrow else told.capitalize())
     return to_png(figure)
@@ -199,7 +205,7 @@ def _heat(ax: Axes, grid: F64, days: tuple[float, float], size: Size, *, share: 
     bar.ax.tick_params(colors=MUTED, labelsize=SMALL, length=0)
     bar.ax.yaxis.set_major_formatter(
         FuncFormatter(
-            lambda v, _: f"{100 * v:.0f} %" if share else f"{10**v:,.3g}" if v < 2 else f"{10**v:,.0f}"
+            lambda v, _: f"{100 * v:.0f} %" if share else f"{10**v:,.3g}" if v < 1 else f"{10**v:,.0f}"
         )
     )
     if not share:

@@ -85,7 +85,8 @@ def test_an_identical_run_finds_everything_and_promotion_looks_again(
     assert {path: path.stat().st_mtime_ns for path in (root / "store").rglob("*") if path.is_file()} == before
     assert len(Ledger(root, "sample").read()) == 2
     assert server.artifact_keys() == {
-        "data-quality", "data-report", "training", "backtest", "audit", "stress", "evidence", "report", "promotion",
+        "data-quality", "data-report", "training", "backtest", "audit", "stress", "evidence", "report",
+        "promotion",
     }  # fmt: skip
 
 
