@@ -152,7 +152,9 @@ def decide(world: World, rng: np.random.Generator, policy: PromotionPolicy) -> P
     )
     summary = _backtest(nlv, end)
     basic = basic_gates(summary, PRESET, policy, _audit(summary))
-    return decide_champion("candidate", PRESET, basic, evidence, [SURVIVED], policy, reigning=reigning)
+    return decide_champion(
+        "candidate", PRESET, basic, evidence, [SURVIVED], policy, drift=[], reigning=reigning
+    )
 
 
 def _backtest(nlv: np.ndarray, end: datetime) -> BacktestSummary:

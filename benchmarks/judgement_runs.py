@@ -132,7 +132,7 @@ def run(job: Job) -> dict[str, Any]:
         candidate, gates, Trials(), source="test window", greedy=daily_of(equity, PRESET, "greedy"), seed=seed
     )
     basic = basic_gates(tested, PRESET, gates, audited)
-    decision = decide_champion(version, PRESET, basic, evidence, [], gates)
+    decision = decide_champion(version, PRESET, basic, evidence, [], gates, drift=[])
     others = [gate for gate in decision.gates if gate.name != "stress"]
     if all_hold(others):  # else no stress can make a champion of it
         subject = Subject(
@@ -147,7 +147,7 @@ def run(job: Job) -> dict[str, Any]:
             data_hash=data_hash,
         )
         stressed = stress_gates(report, tested, PRESET, gates)
-        decision = decide_champion(version, PRESET, basic, evidence, stressed, gates)
+        decision = decide_champion(version, PRESET, basic, evidence, stressed, gates, drift=[])
     results = {result.policy: result.return_pct for result in tested.results}
     found = {
         "market": job.market,

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from flows.naming import name_run
 from flows.retraining import one_at_a_time
-from flows.steps import AUDIT, BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, STRESS, TRAIN
+from flows.steps import AUDIT, BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, QUALITY, STRESS, TRAIN
 from schemas.names import BookName
 from schemas.params import Advanced
 from schemas.trading import PresetName
@@ -31,7 +31,7 @@ def data_to_model(
     max_data_age_hours: Annotated[float, Field(ge=0)] = 0.0,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
 ) -> dict[str, Any]:
-    """Validate the data, build features, train a policy, backtest, audit and stress it, judge, promote.
+    """Validate and describe data, build features, train a policy, backtest, audit, stress, judge, promote.
 
     Two verdicts come of it: whether the policy becomes challenger, and whether it becomes champion.
 
@@ -65,6 +65,13 @@ def data_to_model(
     )
     name_run(dataset)
     refuse_stale(dataset, max_data_age_hours)
+    described = call(
+        QUALITY,
+        dataset,
+        book=book,
+        limits=advanced.gates.drift,
+        episode_hours=advanced.training.episode_hours,
+    )
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=advanced.training.episode_hours)
     model = call(
         TRAIN,
@@ -109,6 +116,7 @@ def data_to_model(
         stressed=stressed,
         dataset=dataset,
         trained=model,
+        described=described,
     )
     decisions = call(
         PROMOTE,
@@ -122,6 +130,7 @@ def data_to_model(
     )
     return {
         "dataset": str(dataset),
+        "quality": str(described),
         "features": str(features),
         "model": str(model),
         "backtest": str(tested),

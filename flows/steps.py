@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tasks import show, show_walk_forward
+from tasks import show, show_quality, show_walk_forward
 from tasks.audit import audit
 from tasks.backtest import backtest
 from tasks.certify import certify
+from tasks.data_quality import quality
 from tasks.features import features
 from tasks.folds import fold
 from tasks.gc import sweep
@@ -18,6 +19,7 @@ from tasks.training import train
 from tasks.walk_forward import join_folds
 
 INGEST = as_task(ingest, name="ingest", show=show.quality)
+QUALITY = as_task(quality, name="quality", show=show_quality.quality)
 FEATURES = as_task(features, name="features")
 FOLD = as_task(fold, name="fold")
 TRAIN = as_task(train, name="train", show=show.training)

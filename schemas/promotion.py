@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.drift import DriftLimits
+
 Verdict = Literal["pass", "fail"]
 Alias = Literal["challenger", "champion"]
 
@@ -87,6 +89,10 @@ class PromotionPolicy(BaseModel):
         0.1,
         description="Champion: most that may be made on permuted funding rates beyond what all of them have "
         "in common, percent.",
+    )
+    drift: DriftLimits = Field(
+        default_factory=DriftLimits,
+        description="Champion: how far the newest rows may be from what the reigning one was trained on.",
     )
     retire_after_days: int = Field(
         30,

@@ -28,7 +28,9 @@ from schemas.walk_forward import CURVE
 from tasks import ui
 from tasks.cache import Cached, run_cached
 from tasks.commands import replay_command
+from tasks.drift import drift_facts, keep_quality, trained_on
 from tasks.evidence import known_trials, reigning_champion, walk_forward_of
+from tasks.quality_page import PAGE
 from tasks.store import Store, content_hash, resolve_root
 
 STEP = "judgement"
@@ -47,6 +49,7 @@ class _Case:
     stressed: Ref | None
     dataset: Ref | None
     trained: Ref | None
+    described: Ref | None
     joined: Ref | None
     book: str
     title: str
@@ -69,6 +72,7 @@ def judge(
     stressed: Ref | None = None,
     dataset: Ref | None = None,
     trained: Ref | None = None,
+    described: Ref | None = None,
     title: str = "Backtest",
 ) -> Cached:
     """Apply every gate to a backtest, weigh what it proves, and write its report.
@@ -83,6 +87,8 @@ def judge(
         dataset: Whose quality the report tells, if any.
         trained: What `train` made, whose signs the report tells, if any. With the data set it names the
             recipe, whose walk-forward is the evidence where there is one.
+        described: What `quality` made of the data set, whose page and training data are kept beside the
+            judgement; without it the drift gate does not hold.
         title: Of the report.
     """
     root = resolve_root()
@@ -97,6 +103,7 @@ def judge(
         "audit": audited,
         "stress": stressed,
         "trained": trained,
+        "quality": described,
         "walk-forward": joined,
     }
     inputs |= {name: content_hash(store.manifest(ref)) for name, ref in others.items() if ref is not None}
@@ -116,6 +123,7 @@ def judge(
         stressed=stressed,
         dataset=dataset,
         trained=trained,
+        described=described,
         joined=joined,
         book=book,
         title=title,
@@ -151,6 +159,7 @@ def _judge(store: Store, case: _Case, folder: Path) -> dict[str, Any]:
     import pandas as pd
 
     from rl.judge.champion import champion_gates
+    from rl.judge.drift import drift_gates
     from rl.judge.gates import all_hold, basic_gates
     from rl.judge.review import review_champion
     from rl.judge.stress_gates import stress_gates
@@ -167,6 +176,7 @@ def _judge(store: Store, case: _Case, folder: Path) -> dict[str, Any]:
     if case.stressed is not None:
         text = (store.local(case.stressed) / STRESS).read_text(encoding="utf-8")
         stress = StressReport.model_validate_json(text)
+    drift = None if case.described is None else keep_quality(store.local(case.described), folder, summary)
     rival = None if case.reigning is None else case.reigning.version
     equity = pd.read_parquet(source / "equity.parquet", columns=["preset", "policy", "run", "time", "nlv"])
     evidence = weigh(
@@ -183,7 +193,21 @@ def _judge(store: Store, case: _Case, folder: Path) -> dict[str, Any]:
     stressed = stress_gates(stress, summary, case.preset, case.policy)
     gates = Judgement(
         challenger=tuple(basic),
-        champion=tuple(champion_gates(basic, evidence, stressed, case.policy, reigning=case.reigning)),
+        champion=tuple(
+            champion_gates(
+                basic,
+                evidence,
+                stressed,
+                case.policy,
+                drift=drift_gates(
+                    drift,
+                    case.policy.drift,
+                    data=summary.data_hash,
+                    reigning=trained_on(store, case.book, rival),
+                ),
+                reigning=case.reigning,
+            )
+        ),
         compared_with=rival,
         review=review_champion(summary, equity, case.preset, case.policy),
     )
@@ -200,7 +224,8 @@ def _judge(store: Store, case: _Case, folder: Path) -> dict[str, Any]:
         evidence=evidence,
         stress=stress,
         decisions=_refusals(summary, case, gates),
-        quality=_facts(store, case.dataset),
+        quality=[*_facts(store, case.dataset), *drift_facts(drift, case.policy.drift)],
+        quality_page=PAGE if drift is not None else "",
         health=_health(store, case.trained),
         lineage=_lineage(case, summary),
         command=replay_command(summary, case.book, stress=stress is not None) if summary.version else "",

@@ -32,24 +32,40 @@ def validate(
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
     instruments: o.Instruments = None,
+    book: o.Book = "default",
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Where the report goes, one HTML file (default: reports/ in the artifact root)."),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
+    set_: o.Set = None,
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:
     """Check the data as a run would and print what was found; nothing is trained.
 
+    The newest rows are held against what the book's champion was trained on, feature by feature; where none
+    reigns, against the train window of this data. Drift is told, and the exit code does not depend on it.
+
     Exit code 0 if the data keeps the rules (a file too short to train on included), 2 if not.
     """
+    from flows.cli.browser import open_report, refuse_without_browser
     from flows.cli.parameters import build_advanced
-    from flows.cli.quality import print_quality
+    from flows.cli.quality import copy_page, print_drift, print_quality, refuse_no_file, whole_report
     from flows.cli.terminal import Progress, show_logs
     from flows.cli.train import common_flags, use_artifacts
+    from tasks.data_quality import quality
     from tasks.ingest import ingest
 
     use_artifacts(artifacts)
+    if open_:
+        refuse_without_browser()
+    if report is not None:
+        refuse_no_file(report)
     show_logs(Progress())
     advanced = build_advanced(
-        flags=common_flags(max_bad_fraction, history_bars_open_stamped, instruments=instruments)
+        None, set_, common_flags(max_bad_fraction, history_bars_open_stamped, instruments=instruments)
     )
     found = ingest(
         data,
@@ -58,7 +74,14 @@ def validate(
         bars_open_stamped=advanced.history_bars_open_stamped,
         instruments=advanced.instruments,
     )
+    described = quality(
+        found.ref, book=book, limits=advanced.gates.drift, episode_hours=advanced.training.episode_hours
+    )
+    page = copy_page(described, report, book)
     if as_json:
-        print((found.path / "quality.json").read_text(encoding="utf-8").strip())
+        print(whole_report(found.path, described))
     else:
         print_quality(found.path)
+        print_drift(described, page)
+    if open_:
+        open_report(page)

@@ -48,6 +48,7 @@ def decide_champion(
     stress: Sequence[Gate],
     policy: PromotionPolicy,
     *,
+    drift: Sequence[Gate],
     reigning: Reigning | None = None,
     dry_run: bool = False,
 ) -> PromotionDecision:
@@ -60,11 +61,13 @@ def decide_champion(
         evidence: What its returns prove.
         stress: The gates of the stress tests; none at all is a stress not survived.
         policy: The thresholds.
+        drift: The gate of the newest rows; none where drift does not block.
         reigning: The champion of now; None where there is none. The candidate itself is no rival to itself.
         dry_run: Whether the alias must stay where it is.
     """
     there_already = reigning is not None and reigning.version == version
-    gates = champion_gates(basic, evidence, stress, policy, reigning=None if there_already else reigning)
+    rival = None if there_already else reigning
+    gates = champion_gates(basic, evidence, stress, policy, drift=drift, reigning=rival)
     return conclude(version, ALIAS, preset, gates, points_already=there_already, dry_run=dry_run)
 
 
@@ -74,6 +77,7 @@ def champion_gates(
     stress: Sequence[Gate],
     policy: PromotionPolicy,
     *,
+    drift: Sequence[Gate],
     reigning: Reigning | None = None,
 ) -> list[Gate]:
     """Return every gate a champion has to pass; what is missing is a gate that does not hold.
@@ -83,6 +87,7 @@ def champion_gates(
         evidence: What its returns prove.
         stress: The gates of the stress tests.
         policy: The thresholds.
+        drift: The gate of the newest rows, as `drift_gates` returns it; none where drift does not block.
         reigning: The champion to be replaced; None where none reigns, or the candidate itself.
     """
     proven = [_missing("evidence", "There are no daily returns of a policy, so nothing is proven.")]
@@ -90,6 +95,7 @@ def champion_gates(
         *(basic or [_missing("backtest", "There is no backtest of a sealed window.")]),
         *(proven if evidence is None else evidence_gates(evidence, policy, reigning)),
         *(stress or [_missing("stress", "There is no stress test, so nothing shows what survives one.")]),
+        *drift,
     ]
 
 

@@ -77,6 +77,7 @@ def write_report(
     evidence: Evidence | None = None,
     stress: StressReport | None = None,
     quality: Sequence[Fact] = (),
+    quality_page: str = "",
     health: HealthReport | None = None,
     lineage: Sequence[Lineage] = (),
     command: str = "",
@@ -98,6 +99,7 @@ def write_report(
         evidence: What the returns prove; without it the page says that nothing is.
         stress: What became of the result under stress; without it the page says that nothing was tried.
         quality: The data-quality summary.
+        quality_page: Name of the data-quality report that lies beside this one, if there is one.
         health: The signs of the training that made the policy, if it is known.
         lineage: What this backtest was made from.
         command: The command line that makes it again.
@@ -150,6 +152,7 @@ def write_report(
             judged=judged,
             review=review,
             quality=list(quality),
+            quality_page=quality_page,
             health=health,
             lineage=[item for item in lineage if item.reference != summary.version],  # it has its own line
             command=command,

@@ -17,7 +17,7 @@ from tests.e2e.helpers import PROJECT, Api, Done, Run, run_words
 
 pytestmark = pytest.mark.prefect
 
-STEPS = ("ingest", "features", "train", "backtest", "audit", "stress", "judge")
+STEPS = ("ingest", "quality", "features", "train", "backtest", "audit", "stress", "judge")
 EMPTY = """
 import time
 began = time.monotonic()
@@ -85,8 +85,8 @@ def test_an_identical_run_finds_everything_and_promotion_looks_again(
     assert {path: path.stat().st_mtime_ns for path in (root / "store").rglob("*") if path.is_file()} == before
     assert len(Ledger(root, "sample").read()) == 2
     assert server.artifact_keys() == {
-        "data-quality", "training", "backtest", "audit", "stress", "evidence", "report", "promotion",
-        "lineage",
+        "data-quality", "data-report", "training", "backtest", "audit", "stress", "evidence", "report",
+        "promotion", "lineage",
     }  # fmt: skip
 
 

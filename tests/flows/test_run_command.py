@@ -104,6 +104,8 @@ def test_the_report_lies_beside_the_tables_evidence_and_stress_of_the_run(ran: A
     [line] = [line for line in ran.out.splitlines() if line.startswith("Report: ")]
     beside = {path.name for path in Path(line.removeprefix("Report: ")).parent.iterdir()}
     assert {"report.html", "gates.json", "evidence.json", "stress.json", "backtest.json"} <= beside
+    assert {"quality.html", "drift.json", "training_data.json"} <= beside
+    assert 'href="quality.html"' in Path(line.removeprefix("Report: ")).read_text(encoding="utf-8")
 
 
 def test_a_second_run_computes_nothing(

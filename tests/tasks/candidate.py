@@ -15,12 +15,14 @@ import pytest
 
 from schemas.audit import AuditedTime, AuditReport
 from schemas.backtest import BacktestSummary, PolicyResult, ProfitSplit, Rival, TrainedWindow
+from schemas.drift import DRIFT, Distribution, DriftReport, FeatureDrift, Reference
 from schemas.manifest import Ref
 from schemas.promotion import PromotionPolicy
 from schemas.stress import STRESSES, StressReport
 from schemas.trading import PRESETS, MarketRules
 from tasks.cache import Cached
 from tasks.judgement import judge
+from tasks.registry import Registry
 from tests.rl.judge.test_stress_gates import dealt, report, symbols
 from tests.tasks.made import VERSION, content, prepared, publish, trained
 
@@ -62,11 +64,13 @@ class Candidate:
     audited: Ref
     stressed: Ref
     dataset: Ref
+    described: Ref
 
     def judge(self, policy: PromotionPolicy | None = None, **more: Any) -> Cached:
         given: dict[str, Any] = {
             "preset": "moderate", "policy": policy or PromotionPolicy(), "book": "b", "audited": self.audited,
             "stressed": self.stressed, "dataset": self.dataset, "trained": self.model,
+            "described": self.described,
         }  # fmt: skip
         return judge(self.tested, **given | more)
 
@@ -82,6 +86,7 @@ def candidate(
     stress: Mapping[str, Any] | None = None,
     audit: bool = True,
     overlap_hours: int = 0,
+    drift: Mapping[str, Any] | None = None,
 ) -> Candidate:
     """Leave a candidate in a root.
 
@@ -95,6 +100,7 @@ def candidate(
         stress: What of the stress report is otherwise.
         audit: Whether the audit holds.
         overlap_hours: Hours of its window that it was trained on.
+        drift: What of the drift is otherwise.
     """
     features = prepared(root)
     dataset = publish(root, "ingest", {"dataset.json": "d"}, inputs={"opportunities.csv": "raw d"})
@@ -140,7 +146,23 @@ def candidate(
     }  # fmt: skip
     tries: StressReport = report(**survived | dict(stress or {}))
     stressed = publish(root, "stress", {"stress.json": tries.model_dump_json()})
-    return Candidate(root, model, tested, audited, stressed, dataset)
+    moved = drifted(data, Registry(root, "b").aliases()["champion"] or "", **dict(drift or {}))
+    described = publish(root, "quality", {DRIFT: moved.model_dump_json(), "quality.html": "a page"})
+    return Candidate(root, model, tested, audited, stressed, dataset, described)
+
+
+def drifted(data: str, champion: str, psi: float = 0.2, **changes: Any) -> DriftReport:
+    """The newest week against the training data of whoever reigns, one feature of it."""
+    known = Reference(
+        data="trained on", start=START - timedelta(days=90), end=START - timedelta(days=30), rows=10,
+        features={"volume_24h": Distribution(edges=(1.0,), counts=(5, 5))},
+    )  # fmt: skip
+    found = FeatureDrift(feature="volume_24h", psi=psi, ks=0.1, missing=(0.0, 0.0), middle=(1.0, 2.0))
+    facts: dict[str, Any] = {
+        "data": data, "start": END - timedelta(days=7), "end": END, "hours": 168, "rows": 1000,
+        "champion": champion, "against": known, "features": (found,),
+    }  # fmt: skip
+    return DriftReport(**facts | changes)
 
 
 def without_pages(patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:

@@ -78,6 +78,7 @@ WORSE: dict[str, dict[str, Any]] = {
     "over cash": {"daily_pct": 0.0, "greedy_pct": -0.1},
     "not one lucky coin": {"stress": {"concentration": symbols(60.0, 10.0)}},
     "placebo": {"stress": {"placebo": dealt(0.3)}},
+    "drift": {"drift": {"psi": 4.5}},
     **{
         f"stress: {name}": {
             "stress": {

@@ -62,7 +62,7 @@ def decide(
     policy: PromotionPolicy = NONE,
     **more: Any,
 ) -> PromotionDecision:
-    gates: dict[str, Any] = {"basic": BASIC, "stress": STRESS} | more
+    gates: dict[str, Any] = {"basic": BASIC, "stress": STRESS, "drift": []} | more
     return decide_champion(
         "v1", "moderate", gates.pop("basic"), evidence or proof(), gates.pop("stress"), policy,
         reigning=reigning, **gates,
