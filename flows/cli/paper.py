@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,6 @@ from flows.cli import options as o
 
 if TYPE_CHECKING:
     from schemas.paper import PaperCheck, PaperRun
-    from schemas.trading import PresetName
 
 
 def paper_trade(
@@ -47,7 +46,7 @@ def paper_trade(
     advanced = build_advanced(
         flags=common_flags(max_bad_fraction, history_bars_open_stamped, capital=initial_capital)
     )
-    presets = [cast("PresetName", one.value) for one in preset or [o.Preset.moderate]]
+    presets = [one.value for one in preset or [o.Preset.moderate]]
     ui.set_terminal(lambda text, transient: progress(text, True))
     try:
         with paper_turn(resolve_root(), book):

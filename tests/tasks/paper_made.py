@@ -25,7 +25,9 @@ from tests.tasks.made import WINDOWS, backtested, judged, publish, trained
 TIME = {"opportunities": "entry_time", "history": "timestamp"}
 
 
-def trader(seed: int, rules: MarketRules | None = None, kinds: tuple[float, float, float] = (0, 0, 0)) -> Checkpoint:
+def trader(
+    seed: int, rules: MarketRules | None = None, kinds: tuple[float, float, float] = (0, 0, 0)
+) -> Checkpoint:
     """A policy nobody trained whose mind depends on what it sees: its heads are as wide as its trunk."""
     policy = Policy(seed=seed)
     with torch.no_grad():
@@ -89,7 +91,7 @@ class GrowingFolder:
         return sorted({_up(time) for time, _ in self._tables["opportunities"][1]})
 
     def reach(self, until: datetime, missing: set[tuple[str, int]] | None = None) -> Path:
-        """Write what is stamped by then, but for rows named by table and number; replaced, as a copy would be."""
+        """Write what is stamped by then, but for rows named by table and number; as one replaced copy."""
         for table, (header, rows) in self._tables.items():
             kept = [
                 row
