@@ -137,7 +137,20 @@ class LateRows(_Kept):
         return " and ".join(tables) or "no late row"
 
 
-class PaperLine(_Kept):
+class PaperLevels(_Kept):
+    """The columns of a backtest's equity table."""
+
+    nlv: float
+    drawdown: float
+    balance: float
+    free_cash: float
+    unrealised: float
+    closing_costs: float
+    positions: int
+    gross_notional: float
+
+
+class PaperLine(PaperLevels):
     """An hour of a portfolio: what came of the last decision, the books, and the next decision."""
 
     hour: AwareDatetime
@@ -156,14 +169,6 @@ class PaperLine(_Kept):
     closed: tuple[dict[str, Any], ...] = Field(
         (), description="Positions that closed, as a backtest lists them."
     )
-    nlv: float
-    drawdown: float
-    balance: float
-    free_cash: float
-    unrealised: float
-    closing_costs: float
-    positions: int
-    gross_notional: float
     held: str | None = Field(None, description="Why nothing was decided, where that is so.")
     decision: Choice
     value: float | None = Field(None, description="The critic's value; none where nothing was decided.")
@@ -189,6 +194,7 @@ class PaperState(_Kept):
     moves: int = Field(description="Moves of the alias that were followed so far.")
     rules: MarketRules = Field(description="Of the version followed last.")
     books: PaperBooks
+    levels: PaperLevels = Field(description="The figures of the last line.")
     order: PaperOrder | None
     late_rows: LateRows = LateRows()
     known: dict[TableName, dict[str, KnownDay]] = {}

@@ -1,8 +1,9 @@
 """Paper trading: every alias of a book decides on each hour of the data, and its portfolios move on.
 
-A portfolio is an alias under a preset. An hour is decided once, when the data has it and the clock has passed
-it; hours that were missed are caught up in order. What is decided depends on the rows known at that hour, on
-the books the hour before left, and on the version the alias pointed at on that hour: not on when this runs.
+A portfolio is an alias under a preset. An hour is decided once, when the data has it and the clock has left
+it behind; hours that were missed are caught up in order. What is decided depends on the rows known at that
+hour, on the books the hour before left, and on the version the alias pointed at on that hour: not on when
+this runs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from schemas.errors import ArtifactError, UserError
 from schemas.manifest import Ref
 from schemas.paper import (
     LateRows,
+    PaperLevels,
     PaperLine,
     PaperPortfolio,
     PaperRun,
@@ -59,7 +61,7 @@ def paper_trade(
         book: Whose aliases are followed, and where the portfolios lie.
         presets: Risk profiles; each alias has a portfolio under each.
         capital: What a portfolio begins with; by the version's rules if left out.
-        now: The time; by default, the clock's. An hour that it has not reached is not decided.
+        now: The time; by default, the clock's. An hour is decided from two minutes after it on.
 
     Returns:
         Where the portfolios stand, and what a person should know.
@@ -106,6 +108,8 @@ class _Data:
     """A data set as paper trading reads it: its newest hour, its rows, and what is asked of its market."""
 
     def __init__(self, store: Store, dataset: Ref, now: datetime) -> None:
+        from schemas.ingest.clean import LABEL_TOLERANCE_US
+
         self._dataset, source = dataset, store.local(dataset)
         manifest = store.manifest(dataset)
         self.content = content_hash(manifest)
@@ -113,7 +117,9 @@ class _Data:
         facts = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
         last = -(-_ms(datetime.fromisoformat(facts["last"]), up=True) // HOUR_MS) * HOUR_MS
         self.now_ms = _ms(now)
-        self.newest_ms = min(last, self.now_ms // HOUR_MS * HOUR_MS)
+        # History rows stamped a little past an hour are labels of it: until then not all of it has come.
+        come = self.now_ms - LABEL_TOLERANCE_US // 1000
+        self.newest_ms = min(last, come // HOUR_MS * HOUR_MS)
         self.newest = _when(self.newest_ms)
         self._days: dict[str, Path] | None = None
         self._markets: dict[tuple[str, str], MarketArrays] = {}
@@ -254,7 +260,12 @@ class _Trader:
             version, followed, segment, rules = state.version, state.moves, state.segment, state.rules
             desk = self.data.desk(since, rules)
             books, passed = advance(desk, config, state.books, state.order)
-            shown = figures(desk, config, books)
+            # What the drawdown limit has ended stands still, and so do its figures.
+            shown = (
+                state.levels.model_dump()
+                if books.ended and state.books.ended
+                else figures(desk, config, books)
+            )
             made = [move for move in moves[followed:] if _ms(datetime.fromisoformat(move.time)) <= hour]
             followed += len(made)
             if made and made[-1].after != version:
@@ -298,6 +309,7 @@ class _Trader:
             moves=followed,
             rules=rules,
             books=books,
+            levels=PaperLevels(**shown),
             order=decided.order,
             late_rows=late if state is None else state.late_rows + late,
             known=self.data.rows.known_by(hour, None if state is None else state.known),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def kept_version(root: Path, book: str, checkpoint: Checkpoint, tmp: Path) -> st
 
 
 class GrowingFolder:
-    """A data folder of which rows are there up to a time, as a scanner and a recorder would have left them."""
+    """A data folder with the rows up to a time, as a scanner and a recorder would have left them."""
 
     def __init__(self, source: Path, target: Path) -> None:
         self.target = target
@@ -85,29 +84,28 @@ class GrowingFolder:
             column = next(csv.reader([header])).index(TIME[table])
             self._tables[table] = header, [(_time(row.split(",")[column]), row) for row in rows]
 
+    def forget(self, before: datetime) -> None:
+        """Leave out what is stamped before a time, as a folder that was tidied up."""
+        for table, (header, rows) in self._tables.items():
+            self._tables[table] = header, [(time, row) for time, row in rows if time >= before]
+
     @property
     def hours(self) -> list[datetime]:
         """Full hours with a row at or within the hour before, in order."""
         return sorted({_up(time) for time, _ in self._tables["opportunities"][1]})
 
-    def reach(self, until: datetime, missing: set[tuple[str, int]] | None = None) -> Path:
-        """Write what is stamped by then, but for rows named by table and number; as one replaced copy."""
+    def reach(self, until: datetime, missing: set[str] | None = None) -> Path:
+        """Write the rows that are stamped by then and not missing, as one replaced copy."""
         for table, (header, rows) in self._tables.items():
-            kept = [
-                row
-                for number, (time, row) in enumerate(rows)
-                if time <= until and (table, number) not in (missing or ())
-            ]
+            kept = [row for time, row in rows if time <= until and row not in (missing or ())]
             temporary = self.target / f".{table}"
             temporary.write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
             temporary.replace(self.target / f"{table}.csv")
         return self.target
 
-    def rows(self, table: str, first: datetime, last: datetime) -> Iterator[tuple[str, int]]:
-        """Name the rows stamped in (first, last]."""
-        for number, (time, _) in enumerate(self._tables[table][1]):
-            if first < time <= last:
-                yield table, number
+    def rows(self, table: str, first: datetime, last: datetime) -> list[str]:
+        """Return the rows stamped in (first, last]; a scanner writes some twice, which are here once."""
+        return list(dict.fromkeys(row for time, row in self._tables[table][1] if first < time <= last))
 
 
 def _time(text: str) -> datetime:

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from schemas.errors import ArtifactError, DataError
+from schemas.manifest import Ref
 from schemas.paper import LateRows, PaperLine, PaperRun
 from schemas.trading import PRESETS, MarketRules
 from tasks.backtest import backtest
@@ -30,7 +31,8 @@ from tests.tasks.conftest import KILL_AT_EVERY_MOMENT, PROJECT
 from tests.tasks.paper_made import GrowingFolder, kept_version, trader
 
 HOURS = 30
-FIRST = 40  # of the sample's hours: its gap lies in the hours that follow
+FIRST = 50  # of the sample's hours: its gap lies in the hours that follow
+LABELS = timedelta(minutes=2)  # a history row stamped this much after an hour is of that hour
 BOOK = "b"
 LEVELS = (
     "nlv",
@@ -47,7 +49,7 @@ LEVELS = (
 # The parent itself computes nothing, so that its children begin without threads.
 DRIVER = """
 import random, textwrap
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 sys.path.insert(0, {project!r})
 import rl.paper, rl.checkpoint, rl.backtest, rl.market.assemble, rl.market.build, rl.market.days, pandas
@@ -86,6 +88,7 @@ def child(now, moment):
 killed = set(chance.sample(range(1, len(hours)), kills))
 struck = 0
 for number, hour in enumerate(hours):
+    hour += timedelta(minutes=2)
     folder.reach(hour)
     if number in killed:
         while not child(hour, chance.randint(1, 900)):
@@ -119,9 +122,9 @@ class Stage:
     def files(self, alias: str = "challenger", preset: str = "moderate", book: str = BOOK) -> PaperFiles:
         return PaperFiles(self.root, book, alias, preset)  # type: ignore[arg-type]
 
-    def trade(self, until: datetime, missing: set[tuple[str, int]] | None = None, **more: object) -> PaperRun:
-        given = {"book": BOOK, "now": until} | more
-        return paper_trade(ingest(self.folder.reach(until, missing)).ref, **given)  # type: ignore[arg-type]
+    def trade(self, until: datetime, missing: set[str] | None = None, **more: object) -> PaperRun:
+        given = {"book": BOOK, "now": until + LABELS} | more
+        return paper_trade(ingest(self.folder.reach(until + LABELS, missing)).ref, **given)  # type: ignore[arg-type]
 
     def lines(self) -> list[PaperLine]:
         return self.files().lines()
@@ -165,12 +168,12 @@ def drive(stage: Stage, live: Path, seed: int, kills: int, book: str = BOOK) -> 
     return int(done.stdout.split()[-1])
 
 
-def assert_it_is_the_backtest(stage: Stage, lines: list[PaperLine], version: str) -> None:
-    """Hold a ledger of one segment against `carryflow backtest` over the same hours."""
-    built = features(ingest(stage.folder.target).ref, rules=MarketRules(), episode_hours=24, split=False)
+def assert_the_tables_are(lines: list[PaperLine], dataset: Ref, version: str, book: str) -> int:
+    """Hold a ledger of one segment against the tables of a backtest; returns how many trades it closed."""
+    built = features(dataset, rules=MarketRules(), episode_hours=24, split=False)
     end = lines[-1].hour + timedelta(hours=1)
     tested = backtest(
-        built.ref, version, rules=MarketRules(), book=BOOK, purpose="a test", presets="moderate", window="all",
+        built.ref, version, rules=MarketRules(), book=book, purpose="test", presets="moderate", window="all",
         start=lines[0].hour.isoformat(), end=end.isoformat(), random_runs=0,
     )  # fmt: skip
     equity = pd.read_parquet(tested.path / "equity.parquet")
@@ -185,9 +188,9 @@ def assert_it_is_the_backtest(stage: Stage, lines: list[PaperLine], version: str
     trades = pd.read_parquet(tested.path / "trades.parquet")
     trades = trades[(trades["policy"] == "agent") & (trades["reason"] != "end")]
     closed = pd.DataFrame([trade for line in lines for trade in line.closed])
-    assert len(closed) > 5, "a ledger without trades proves nothing"
     for name in closed.columns.difference(["position_id", "opened", "closed"]):
         assert trades[name].tolist() == closed[name].tolist(), name
+    return len(closed)
 
 
 def test_killed_late_and_after_missed_hours_the_ledger_is_that_of_one_run_and_of_a_backtest(
@@ -195,9 +198,10 @@ def test_killed_late_and_after_missed_hours_the_ledger_is_that_of_one_run_and_of
 ) -> None:
     first, last = followed.hours[0], followed.hours[-1]
     followed.trade(first)
-    (followed.root / "books" / "k").parent.joinpath("k").mkdir()
+    other = followed.root / "books" / "k"
+    other.mkdir()
     for name in ("registry.json", "versions"):
-        os.symlink(followed.root / "books" / BOOK / name, followed.root / "books" / "k" / name)
+        (other / name).symlink_to(followed.root / "books" / BOOK / name)
     assert drive(followed, tmp_path / "killed", seed=3, kills=8, book="k") >= 5
     followed.trade(last)  # all the hours that were missed, in one process
     calm, killed = followed.files(), followed.files(book="k")
@@ -205,36 +209,41 @@ def test_killed_late_and_after_missed_hours_the_ledger_is_that_of_one_run_and_of
     lines = killed.lines()
     assert [line.hour for line in lines] == followed.hours
     assert any((line.held or "").startswith("no fresh data") for line in lines), "the sample has a gap here"
-    assert_it_is_the_backtest(followed, lines, followed.versions[0])
+    trades = assert_the_tables_are(lines, ingest(followed.folder.target).ref, followed.versions[0], BOOK)
+    assert trades > 5, "a ledger without trades proves nothing"
     (check,) = paper_check(ingest(followed.folder.target).ref, book="k")
     assert check.difference is None and not check.late_rows and check.trades > 5
 
 
 def test_an_hour_is_decided_once(followed: Stage) -> None:
     hours = followed.hours
-    followed.trade(hours[0])
-    done = followed.trade(hours[2])
+    last = hours[18]  # nothing comes after it for hours
+    followed.trade(hours[16])
+    done = followed.trade(last)
     assert [p.hours for p in done.portfolios] == [2]
     before = (followed.files().folder / "ledger.jsonl").read_bytes()
-    again = followed.trade(hours[2], now=hours[2] + timedelta(hours=5))
+    again = followed.trade(last, now=last + timedelta(hours=5, minutes=7))
     assert [p.hours for p in again.portfolios] == [0]
-    told = f"No fresh data: the newest hour, {hours[2]:%Y-%m-%d %H:%M} UTC, 5 full hours ago, was decided before."
-    assert any(sentence.startswith(told) for sentence in again.said)
+    told = f"the newest hour, {last:%Y-%m-%d %H:%M} UTC, 5 full hours ago, was decided before. All is held."
+    assert f"No fresh data: {told}" in again.said
     assert (followed.files().folder / "ledger.jsonl").read_bytes() == before
 
 
-def test_an_hour_is_not_decided_before_the_clock_has_passed_it(followed: Stage) -> None:
+def test_an_hour_is_not_decided_before_all_that_is_of_it_has_come(followed: Stage) -> None:
+    """History rows stamped up to two minutes past an hour are labels of it."""
     hours = followed.hours
     followed.trade(hours[0])
-    early = followed.trade(hours[1] + timedelta(minutes=20), now=hours[1] + timedelta(minutes=20))
-    assert early.newest == hours[1]
-    assert [line.hour for line in followed.lines()] == hours[:2]
+    for minutes, decided in ((-20, 1), (0, 1), (1.99, 1), (2, 2), (40, 2)):
+        now = hours[1] + timedelta(minutes=minutes)
+        early = followed.trade(hours[1] + timedelta(minutes=40), now=now)
+        assert early.newest == hours[decided - 1]
+        assert [line.hour for line in followed.lines()] == hours[:decided]
 
 
 def test_a_late_row_is_counted_and_shown_and_rewrites_nothing(followed: Stage) -> None:
     hours = followed.hours
-    late = set(list(followed.folder.rows("opportunities", hours[1], hours[2]))[:3])
-    late |= set(list(followed.folder.rows("history", hours[1], hours[2]))[:2])
+    late = set(followed.folder.rows("opportunities", hours[1], hours[2])[:3])
+    late |= set(followed.folder.rows("history", hours[1], hours[2])[:2])
     followed.trade(hours[0], late)
     followed.trade(hours[3], late)
     ledger = followed.files().folder / "ledger.jsonl"
@@ -288,7 +297,7 @@ def test_when_an_alias_moves_positions_are_carried_over_and_each_segment_is_a_ba
     moved = json.loads((followed.root / "books" / BOOK / "registry.json").read_text())
     late = followed.root / "books" / "late"
     late.mkdir()
-    os.symlink(followed.root / "books" / BOOK / "versions", late / "versions")
+    (late / "versions").symlink_to(followed.root / "books" / BOOK / "versions")
     begun = {**moved, "history": moved["history"][:1], "aliases": {"challenger": first, "champion": None}}
     (late / "registry.json").write_text(json.dumps(begun))
     followed.trade(hours[0], book="late")
@@ -318,7 +327,7 @@ def test_the_check_names_the_first_number_that_differs(followed: Stage) -> None:
     followed.trade(hours[8], hidden)
     followed.trade(hours[12])
     (check,) = paper_check(ingest(followed.folder.target).ref, book=BOOK)
-    assert check.late_rows.opportunities == len(hidden)
+    assert check.late_rows.opportunities == len(hidden) > 3
     assert check.difference is not None and check.difference.startswith(f"at {hours[5]:%Y-%m-%d %H:%M} UTC")
 
 
@@ -381,10 +390,13 @@ def test_a_damaged_version_stops_its_own_portfolio_until_it_is_mended(followed: 
 def test_data_that_no_longer_reaches_back_is_refused_in_words(followed: Stage) -> None:
     hours = followed.hours
     followed.trade(hours[0])
-    recent = [*followed.folder.rows("opportunities", datetime(2020, 1, 1, tzinfo=UTC), hours[3])]
-    recent += followed.folder.rows("history", datetime(2020, 1, 1, tzinfo=UTC), hours[3])
+    old = {
+        row
+        for table in ("opportunities", "history")
+        for row in followed.folder.rows(table, datetime(2020, 1, 1, tzinfo=UTC), hours[3])
+    }
     with pytest.raises(DataError, match="the data does not hold"):
-        followed.trade(hours[6], set(recent))
+        followed.trade(hours[6], old)
 
 
 def test_a_registry_put_back_to_an_older_copy_is_noticed(followed: Stage) -> None:

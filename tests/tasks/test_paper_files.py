@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ArtifactError
-from schemas.paper import PaperBooks, PaperLine, PaperState
+from schemas.paper import PaperBooks, PaperLevels, PaperLine, PaperState
 from schemas.prediction import Choice
 from schemas.trading import MarketRules
 from tasks.paper_files import PaperFiles, record_run
@@ -22,11 +22,17 @@ BOOKS = PaperBooks(
 )  # fmt: skip
 
 
+def levels(number: int) -> PaperLevels:
+    return PaperLevels(
+        nlv=1e4 / (3 + number), drawdown=0.0, balance=1e4, free_cash=1e4, unrealised=0.0, closing_costs=0.0,
+        positions=0, gross_notional=0.0,
+    )  # fmt: skip
+
+
 def line(number: int) -> PaperLine:
     return PaperLine(
         hour=START + timedelta(hours=number), alias="challenger", preset="moderate", segment=1,
-        version="0" * 12, nlv=1e4 / (3 + number), drawdown=0.0, balance=1e4, free_cash=1e4, unrealised=0.0,
-        closing_costs=0.0, positions=0, gross_notional=0.0,
+        version="0" * 12, **levels(number).model_dump(),
         decision=Choice(action=0, name="hold", kind="hold", probability=0.9),
     )  # fmt: skip
 
@@ -34,8 +40,8 @@ def line(number: int) -> PaperLine:
 def state(number: int) -> PaperState:
     return PaperState(
         alias="challenger", preset="moderate", version="0" * 12, segment=1, moves=1, rules=MarketRules(),
-        books=BOOKS.model_copy(update={"hour": START + timedelta(hours=number)}), order=None,
-        ledger_bytes=0, ledger_sha256="",
+        books=BOOKS.model_copy(update={"hour": START + timedelta(hours=number)}), levels=levels(number),
+        order=None, ledger_bytes=0, ledger_sha256="",
     )  # fmt: skip
 
 
