@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks import show, show_quality, show_walk_forward
+from tasks import show, show_paper, show_quality, show_walk_forward
 from tasks.audit import audit
 from tasks.backtest import backtest
 from tasks.certify import certify
@@ -12,6 +12,7 @@ from tasks.folds import fold
 from tasks.gc import sweep
 from tasks.ingest import ingest
 from tasks.judgement import judge
+from tasks.paper import paper_trade
 from tasks.promotion import promote_judged
 from tasks.step import as_task, uncached_task
 from tasks.stress import stress
@@ -28,6 +29,7 @@ AUDIT = as_task(audit, name="audit", show=show.audit)
 STRESS = as_task(stress, name="stress", show=show.stress)
 CERTIFY = as_task(certify, name="certify", show=show.certificate)
 JUDGE = as_task(judge, name="judge", show=show.judgement)
+PAPER = uncached_task(show_paper.told(paper_trade), name="paper trade")
 PROMOTE = uncached_task(promote_judged, name="promote")
 JOIN_FOLDS = as_task(join_folds, name="join folds", show=show_walk_forward.joined)
 GC = uncached_task(sweep, name="gc")

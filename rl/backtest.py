@@ -31,6 +31,8 @@ LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "torch")
 def agent_actor(policy: Policy, scaler: Scaler, market: MarketArrays) -> Actor:
     """Let a trained policy decide, one state at a time, exactly as it would outside a backtest.
 
+    In an hour in which nothing arrived it is not asked and holds.
+
     Args:
         policy: The policy.
         scaler: The scaler it was trained with.
@@ -41,6 +43,8 @@ def agent_actor(policy: Policy, scaler: Scaler, market: MarketArrays) -> Actor:
 
     def act(t: int, private: NDArray[np.float32], mask: Bool) -> NDArray[np.integer]:
         actions = np.full(len(mask), HOLD, np.int64)
+        if not market.arrived[t]:
+            return actions
         hour = slots[t : t + 1]
         for i in np.nonzero(mask.sum(axis=1) > 1)[0]:  # where only hold is valid there is nothing to decide
             if t not in encoded:

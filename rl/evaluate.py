@@ -54,8 +54,9 @@ class Evaluator:
 
         def act(t: int, private: NDArray[np.float32], mask: Bool) -> I64:
             action[:] = HOLD
-            undecided = np.nonzero(mask.sum(1) > 1)[0]  # an ended run, or one that may only hold, is not
-            if undecided.size:
+            # An ended run, one that may only hold, and one to whom nothing arrived are not asked.
+            undecided = np.nonzero(mask.sum(1) > 1)[0]
+            if undecided.size and self.sim.market.arrived[t]:
                 slots = self.sim.slots[t : t + 1]
                 code = encode_hour(policy, slots)
                 for i in undecided:

@@ -87,12 +87,12 @@ def decide_now(
         else:
             decision = decide(policy, slots[last : last + 1], private[i : i + 1], mask[i : i + 1])
             offered = np.flatnonzero(mask[i])
-        choices = [_choice(market, sim.state, i, last, int(a), decision) for a in offered]
+        choices = [choice_of(market, sim.state, i, last, int(a), decision) for a in offered]
         made.append(
             PresetDecision(
                 preset=name,
                 config=presets[name],
-                decision=_choice(market, sim.state, i, last, decision.action, decision),
+                decision=choice_of(market, sim.state, i, last, decision.action, decision),
                 value=None if policy is None else decision.value,
                 equity=float(sim.state.nlv[i]),
                 choices=tuple(sorted(choices, key=lambda c: (-c.probability, c.action))),
@@ -101,10 +101,19 @@ def decide_now(
     return Decided(tuple(made), tuple(odd))
 
 
-def _choice(
+def choice_of(
     market: MarketArrays, state: SimState, env: int, row: int, action: int, decision: Decision
 ) -> Choice:
-    """Name an action."""
+    """Name an action.
+
+    Args:
+        market: The market.
+        state: The books; an exit is named by its position.
+        env: Which episode of them.
+        row: The hour; an entry is named by what is on offer there.
+        action: 0..35.
+        decision: How probable the policy finds it.
+    """
     probability = float(decision.probabilities[action])
     if action == 0:
         return Choice(action=0, name="hold", kind="hold", probability=probability)

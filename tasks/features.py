@@ -55,6 +55,36 @@ def features(dataset: Ref, *, rules: MarketRules, episode_hours: int, split: boo
     )
 
 
+def feature_days(dataset: Ref) -> dict[str, Path]:
+    """Build a data set's features by day, and leave each day where it was built.
+
+    For who needs the last few days of a long data set every hour: nothing is copied, split or fitted.
+
+    Args:
+        dataset: What `ingest` made.
+
+    Returns:
+        The folder of each UTC day, `YYYY-MM-DD`, in order and without a hole.
+    """
+    store = Store(resolve_root())
+    return {day: built.path for day, built in _days(store, dataset, store.manifest(dataset)).items()}
+
+
+def _days(store: Store, dataset: Ref, manifest: Manifest) -> dict[str, Cached]:
+    from rl.market.plan import plan_days
+
+    source = store.local(dataset)
+    facts = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
+    first = min(facts["first"], facts["history_first"] or facts["first"])
+    plans = plan_days(first, facts["last"])
+    before: Cached | None = None
+    built: dict[str, Cached] = {}
+    for number, plan in enumerate(plans, start=1):
+        ui.say(f"Features of {plan.day} ({number} of {len(plans)})", transient=True)
+        before = built[plan.day] = _day(store, source, manifest, plan, before)
+    return built
+
+
 def _build(
     store: Store,
     dataset: Ref,
@@ -65,25 +95,16 @@ def _build(
     split: bool,
 ) -> dict[str, Any]:
     from rl.market.assemble import assemble
-    from rl.market.plan import plan_days
     from rl.market.scaler import Scaler
     from rl.market.splits import split_windows
 
-    source = store.local(dataset)
-    facts = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
-    first = min(facts["first"], facts["history_first"] or facts["first"])
-    plans = plan_days(first, facts["last"])
-    before: Cached | None = None
-    reused = 0
-    for number, plan in enumerate(plans, start=1):
-        ui.say(f"Features of {plan.day} ({number} of {len(plans)})", transient=True)
-        day = _day(store, source, manifest, plan, before)
-        shutil.copytree(day.path, folder / "days" / plan.day, ignore=shutil.ignore_patterns("manifest.json"))
-        reused += day.hit
-        before = day
+    days = _days(store, dataset, manifest)
+    for day, built in days.items():
+        shutil.copytree(built.path, folder / "days" / day, ignore=shutil.ignore_patterns("manifest.json"))
+    reused = sum(built.hit for built in days.values())
     market = assemble(sorted((folder / "days").iterdir()), rules)
     summary: dict[str, Any] = {
-        "days": len(plans),
+        "days": len(days),
         "hours": market.n_hours,
         "start_ms": market.start_ms,
         "instruments": market.n_instruments,
@@ -97,7 +118,7 @@ def _build(
         (folder / "scaler.json").write_text(scaler.to_json() + "\n", encoding="utf-8")
         summary |= {"warning": splits.warning}
     (folder / "features.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    ui.say(f"Features: {len(plans)} days, {reused} of them unchanged, {market.n_hours} hours, "
+    ui.say(f"Features: {len(days)} days, {reused} of them unchanged, {market.n_hours} hours, "
            f"{len(market.pair_long)} pairs")  # fmt: skip
     return summary | {"days_reused": reused}
 

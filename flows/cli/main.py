@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from flows.cli import audit, certify, data, evaluate, gc, registry, status, train, walk_forward
+from flows.cli import audit, certify, data, evaluate, gc, paper, registry, status, train, walk_forward
 from flows.cli.signals import Terminated, watch_signals
 from flows.cli.terminal import print_error
 
@@ -29,6 +29,8 @@ app.command("train")(train.train)
 app.command("walk-forward")(walk_forward.walk_forward)
 app.command("backtest")(evaluate.backtest)
 app.command("predict")(evaluate.predict)
+app.command("paper-trade")(paper.paper_trade)
+app.command("paper")(paper.paper)
 app.command("audit")(audit.audit)
 app.command("certify")(certify.certify)
 app.command("sample-data")(data.sample_data)

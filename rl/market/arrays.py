@@ -7,6 +7,7 @@ Shapes: T hours, I instruments (venue, symbol), P pairs (symbol, long venue, sho
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +106,14 @@ class MarketArrays:
     def n_instruments(self) -> int:
         """Instruments seen anywhere in the window."""
         return len(self.venues)
+
+    @cached_property
+    def arrived(self) -> Bool:
+        """(T,) whether anything came in within (t - 1 h, t]: a row, or a quote of what had been on offer."""
+        seen = ~np.isnan(self.half_spread)
+        young = self.age < 1.0
+        quoted = (seen & (young[:, self.pair_long] | young[:, self.pair_short])).any(axis=1)
+        return np.asarray(quoted | (self.slot_pair >= 0).any(axis=1))
 
     def hour_ms(self, t: int) -> int:
         """Return the UTC epoch milliseconds of row t."""

@@ -20,7 +20,7 @@ from rl.sim.books import Books, FlowRecorder, free_cash, sum_slots
 from rl.sim.margin import TOLERANCE
 from rl.sim.mask import HOLD, action_mask
 from rl.sim.observe import Valuation, drawdown, private_observation, value
-from rl.sim.orders import accept, exchange_waiting, fill
+from rl.sim.orders import Orders, accept, exchange_waiting, fill
 from rl.sim.state import (
     BUFFER_EXITS,
     STALE_EXITS,
@@ -172,10 +172,26 @@ class VectorSim:
         Args:
             action: (N,) 0..35; an action the mask forbids acts as hold and is counted.
         """
+        return self.advance(self.accept(action))
+
+    def accept(self, action: NDArray[np.integer]) -> Orders:
+        """Turn actions into orders by the quotes of the present hour: the first half of a step.
+
+        Args:
+            action: (N,) as of `step`.
+        """
+        s = self.state
+        return accept(s, self.quotes, self.mask(), np.asarray(action, np.int64), ~s.done)
+
+    def advance(self, orders: Orders) -> StepResult:
+        """Let an hour pass, with what was ordered at its beginning: the second half of a step.
+
+        Args:
+            orders: From `accept` at this hour.
+        """
         s, rules = self.state, self.rules
         moved = ~s.done
         before = s.nlv.copy()
-        orders = accept(s, self.quotes, self.mask(), np.asarray(action, np.int64), moved)
         if rules.fill_delay_steps == 0:
             fill(s, self.books, orders)
         s.t += moved

@@ -80,20 +80,42 @@ class Recorder:
         """Positions just opened."""
         for e, s in zip(env.tolist(), slot.tolist(), strict=True):
             if self.follow[e]:
-                legs = state.leg[e, s]
-                entry = {
-                    "env": e,
-                    "position_id": int(state.serial[e, s]),
-                    "symbol": self.market.symbols[legs[0]],
-                    "long_venue": self.market.venues[legs[0]],
-                    "short_venue": self.market.venues[legs[1]],
-                    "quantity": float(state.quantity[e, s]),
-                    "leverage": float(state.leverage[e]),
-                    "notional": float(state.quantity[e, s] * state.entry[e, s].sum()),
-                    "entry_long": float(state.entry[e, s, 0]),
-                    "entry_short": float(state.entry[e, s, 1]),
-                }
-                self._open[e, s] = _Trade(opened=int(state.t[e]), state=entry)
+                self._open[e, s] = self._follow(e, s, state)
+
+    def resume(self, env: int, slot: int, state: SimState, sums: F64, estimated: int) -> None:
+        """Go on with a position that another recorder followed until now.
+
+        Args:
+            env: Its episode.
+            slot: Its slot.
+            state: The books it is in.
+            sums: Its booked flows by kind so far, from `so_far`.
+            estimated: Its estimated settlements so far.
+        """
+        self._open[env, slot] = self._follow(env, slot, state)
+        self._open[env, slot].sums[:] = sums
+        self._open[env, slot].estimated = estimated
+
+    def so_far(self, env: int, slot: int) -> tuple[F64, int]:
+        """Return the booked flows by kind and the estimated settlements of an open position."""
+        trade = self._open[env, slot]
+        return trade.sums.copy(), trade.estimated
+
+    def _follow(self, e: int, s: int, state: SimState) -> _Trade:
+        legs = state.leg[e, s]
+        entry = {
+            "env": e,
+            "position_id": int(state.serial[e, s]),
+            "symbol": self.market.symbols[legs[0]],
+            "long_venue": self.market.venues[legs[0]],
+            "short_venue": self.market.venues[legs[1]],
+            "quantity": float(state.quantity[e, s]),
+            "leverage": float(state.leverage[e]),
+            "notional": float(state.quantity[e, s] * state.entry[e, s].sum()),
+            "entry_long": float(state.entry[e, s, 0]),
+            "entry_short": float(state.entry[e, s, 1]),
+        }
+        return _Trade(opened=int(state.opened[e, s]), state=entry)
 
     def closed(self, env: I64, slot: I64, state: SimState, reason: str, price: F64) -> None:
         """Positions about to be cleared; all their flows have been heard."""

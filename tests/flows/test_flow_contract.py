@@ -29,11 +29,12 @@ def schemas() -> dict[str, dict[str, Any]]:
     from flows.certify import certify
     from flows.data_to_model import data_to_model
     from flows.gc import gc
+    from flows.paper_trade import paper_trade
     from flows.promote import promote
     from flows.train import train
     from flows.walk_forward import walk_forward
 
-    every = (data_to_model, train, backtest, certify, walk_forward, gc, promote)
+    every = (data_to_model, train, backtest, certify, walk_forward, gc, paper_trade, promote)
     return {flow.name: flow.parameters.model_dump() for flow in every}
 
 
@@ -103,14 +104,16 @@ def test_no_flow_keeps_results(schemas: dict[str, dict[str, Any]]) -> None:
     from flows import steps
     from flows.certify import certify
     from flows.data_to_model import data_to_model
+    from flows.paper_trade import paper_trade
     from flows.walk_forward import walk_forward
 
+    assert paper_trade.persist_result is False
     assert data_to_model.persist_result is False
     assert certify.persist_result is False
     assert walk_forward.persist_result is False
     for task in (
         steps.INGEST, steps.FEATURES, steps.TRAIN, steps.BACKTEST, steps.JUDGE, steps.PROMOTE, steps.CERTIFY,
-        steps.FOLD, steps.JOIN_FOLDS,
+        steps.FOLD, steps.JOIN_FOLDS, steps.PAPER,
     ):  # fmt: skip
         assert task.persist_result is False
 
