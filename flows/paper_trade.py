@@ -47,6 +47,7 @@ def paper_trade(
             history or None,
             max_bad_fraction=advanced.max_bad_fraction,
             bars_open_stamped=advanced.history_bars_open_stamped,
+            instruments=advanced.instruments,
         )
         done = call(
             PAPER,

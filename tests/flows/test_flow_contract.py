@@ -85,7 +85,7 @@ def test_deployments_fit_the_flows(schemas: dict[str, dict[str, Any]]) -> None:
     assert "pull" not in file  # Prefect fills in the absolute folder; a relative one crashes in the worker
     deployments = {deployment["name"]: deployment for deployment in file["deployments"]}
     flows = {"retrain": "data-to-model"} | {
-        name: name for name in ("backtest", "certify", "promote", "walk-forward")
+        name: name for name in ("backtest", "certify", "gc", "paper-trade", "promote", "walk-forward")
     }
     assert set(deployments) == set(flows)
     for name, flow in flows.items():
@@ -93,11 +93,12 @@ def test_deployments_fit_the_flows(schemas: dict[str, dict[str, Any]]) -> None:
         assert (ROOT / path).is_file()
         assert set(deployments[name]["parameters"]) <= set(schemas[flow]["properties"])
         assert deployments[name]["work_pool"]["name"] == "carryflow"
-    assert [name for name, deployment in deployments.items() if "schedules" in deployment] == ["retrain"]
-    [schedule] = deployments["retrain"]["schedules"]
-    assert schedule["active"] is False
-    minute, hour, *rest = schedule["cron"].split()
-    assert minute.isdigit() and hour.isdigit() and rest == ["*", "*", "*"]
+    scheduled = {name: d["schedules"] for name, d in deployments.items() if "schedules" in d}
+    assert set(scheduled) == {"retrain", "paper-trade", "gc"}
+    for name, schedules in scheduled.items():
+        [schedule] = schedules
+        assert schedule["active"] is False, f"{name} begins when somebody has said what data it is of"
+        assert schedule["timezone"] and len(schedule["cron"].split()) == 5
 
 
 def test_no_flow_keeps_results(schemas: dict[str, dict[str, Any]]) -> None:
