@@ -23,6 +23,7 @@ def paper_trade(
     initial_capital: o.Capital = None,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
+    instruments: o.Instruments = None,
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
@@ -44,7 +45,9 @@ def paper_trade(
     progress = Progress()
     show_logs(progress)
     advanced = build_advanced(
-        flags=common_flags(max_bad_fraction, history_bars_open_stamped, capital=initial_capital)
+        flags=common_flags(
+            max_bad_fraction, history_bars_open_stamped, capital=initial_capital, instruments=instruments
+        )
     )
     presets = [one.value for one in preset or [o.Preset.moderate]]
     ui.set_terminal(lambda text, transient: progress(text, True))
@@ -55,6 +58,7 @@ def paper_trade(
                 history,
                 max_bad_fraction=advanced.max_bad_fraction,
                 bars_open_stamped=advanced.history_bars_open_stamped,
+                instruments=advanced.instruments,
             )
             done = trade(dataset.ref, book=book, presets=presets, capital=initial_capital)
     finally:
@@ -75,6 +79,7 @@ def paper(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
+    instruments: o.Instruments = None,
     artifacts: o.Artifacts = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
@@ -114,12 +119,15 @@ def paper(
     from flows.cli.parameters import build_advanced
     from flows.cli.train import common_flags
 
-    advanced = build_advanced(flags=common_flags(max_bad_fraction, history_bars_open_stamped))
+    advanced = build_advanced(
+        flags=common_flags(max_bad_fraction, history_bars_open_stamped, instruments=instruments)
+    )
     dataset = ingest(
         data,
         history,
         max_bad_fraction=advanced.max_bad_fraction,
         bars_open_stamped=advanced.history_bars_open_stamped,
+        instruments=advanced.instruments,
     )
     checks = paper_check(dataset.ref, book=book)
     progress.done()
