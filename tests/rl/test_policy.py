@@ -289,7 +289,9 @@ def test_the_bonus_is_paid_for_the_action_and_in_full_for_its_size() -> None:
     for row, found in zip(logp.double().exp().numpy(), spread_of(logp), strict=True):
         entries = row[1:FIRST_EXIT].reshape(3, 10)
         slots = entries.sum(0)
-        sizes = sum(slots[i] / slots.sum() * entropy_of(entries[:, i] / slots[i]) for i in np.flatnonzero(slots))
+        sizes = sum(
+            slots[i] / slots.sum() * entropy_of(entries[:, i] / slots[i]) for i in np.flatnonzero(slots)
+        )
         assert float(found) == pytest.approx(entropy_of(row) + sizes, abs=1e-5)
 
 
@@ -303,7 +305,8 @@ def test_the_bonus_speaks_for_the_size_however_rare_entries_are() -> None:
         logp = logp.index_put((torch.tensor([1, 11, 21]),), entry)
         spread_of(logp).backward()
         assert size.grad is not None
-        pulls.append(size.grad / (1.0 + enter))  # the size counts once in full, and once as often as it occurs
+        # It counts once in full, and once as often as it occurs.
+        pulls.append(size.grad / (1.0 + enter))
     assert torch.allclose(pulls[0], pulls[1], atol=1e-5)
     assert pulls[0].abs().max() > 0.05
 

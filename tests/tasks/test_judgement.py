@@ -277,7 +277,7 @@ def test_gates_are_asked_of_whom_they_are_asked_of() -> None:
     assert found.asked() == [(both, ("challenger", "champion")), (own, ("champion",))]
 
 
-FIT = {"preset": "moderate", "policy": "champion", "runs": 1, "return_pct": -1.2, "max_drawdown_pct": 1.3,
+FIT: dict[str, Any] = {"preset": "moderate", "policy": "champion", "runs": 1, "return_pct": -1.2, "max_drawdown_pct": 1.3,
        "final_nlv": 9_880.0, "trades": 4.0, "split": {"funding": 90.0, "fees": -40.0}, "hours": 1440}  # fmt: skip
 
 
