@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,7 @@ class Assignment:
     data_hash: str
     device: torch.device
     start_from: Checkpoint | None = None
+    judged_under: Mapping[str, TradingConfig] | None = None
 
     @property
     def windows(self) -> Windows:
@@ -41,8 +43,10 @@ class Assignment:
     def profiles(self) -> dict[str, TradingConfig]:
         """Risk profiles looked at on validation; the first one chooses.
 
-        A policy trained for one profile is judged under that one.
+        A policy trained for one profile is judged under that one, unless others were named.
         """
+        if self.judged_under is not None:
+            return dict(self.judged_under)
         if not self.training.sample_random_config:
             return {"own": self.training.trading}
         first: dict[str, TradingConfig] = {self.preset: PRESETS[self.preset]}
@@ -55,6 +59,7 @@ class Assignment:
             "training": self.training.model_dump(mode="json"),
             "rules": self.rules.model_dump(mode="json"),
             "preset": self.preset,
+            "profiles": {name: config.model_dump(mode="json") for name, config in self.profiles.items()},
             "data": self.data_hash,
             "windows": self.windows.model_dump(mode="json"),
             "episode_hours": self.splits.episode_hours,

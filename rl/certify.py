@@ -62,6 +62,7 @@ def certify(
     looks = {"num_episodes": episodes, "eval_every": max(episodes // budget.looks, 1)}
     splits = split_windows(known.n_hours, known.start_ms, training.episode_hours)
     scaler = Scaler.fit(known.slot_raw[slice(*splits.train.rows(known.start_ms))])
+    bars = [bar for bar in BARS if bar.market == market]
     result = train(
         known,
         splits,
@@ -71,13 +72,14 @@ def certify(
         data_hash=f"known-answer market: {market}",
         work_dir=work_dir,
         out_dir=out_dir,
+        # The state is chosen under what it is judged by, the hardest first: presets say nothing of 10x.
+        judged_under={bar.profile: bar.config for bar in reversed(bars)},
         time_budget=time_budget,
         device=device,
         on_progress=on_progress,
     )
     policy = load_checkpoint(out_dir / BEST_MODEL).policy()
     unseen = [generate(market, budget.unseen_days, FIRST_UNSEEN + i, rules) for i in range(budget.unseen)]
-    bars = [bar for bar in BARS if bar.market == market]
     return Certificate(
         market=market,
         seed=training.seed,

@@ -72,9 +72,9 @@ def choose(probabilities: F64) -> int:
 
     A policy acts once an hour, and waiting an hour costs no more than an hour's carry. So nothing in training
     drives the probability of entering what pays for days above one half: at 0.2 an hour it is in on the same
-    day. The probability of a kind is read as a rate. Of an entry and an exit that are both due the more
-    probable one is taken. A flat maximum over 36 actions would hold for ever when many entries split the mass.
-    Ties go to the lowest index.
+    day. So the probability of a kind is read as a rate; of an entry and an exit that are both due the more
+    probable one is taken. A flat maximum over 36 actions would hold for ever when many entries split the
+    mass. Ties go to the lowest index.
 
     Args:
         probabilities: (36,) of a normalised distribution.

@@ -7,7 +7,7 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from schemas.checkpoint import (
     periodic_model,
 )
 from schemas.errors import ConfigError
-from schemas.trading import MarketRules, PresetName
+from schemas.trading import MarketRules, PresetName, TradingConfig
 from schemas.training import TrainingConfig
 
 SAVE_SECONDS = 10.0  # the most work a kill may cost
@@ -56,6 +56,7 @@ def train(
     work_dir: Path,
     out_dir: Path,
     preset: PresetName = "moderate",
+    judged_under: Mapping[str, TradingConfig] | None = None,
     time_budget: float | None = None,
     device: str = "cpu",
     start_from: Checkpoint | None = None,
@@ -78,6 +79,7 @@ def train(
         out_dir: Where the results go, once there is something to publish.
         preset: Risk profile whose validation return chooses the best model. A recipe with a fixed profile
             is validated under that one.
+        judged_under: Risk profiles to validate under instead, by name; the first one chooses.
         time_budget: Seconds after which the run is cut at an update boundary; it can be resumed. At least one
             update is made.
         device: "cpu", "cuda", "mps" or "auto".
@@ -96,7 +98,16 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
     with torch_settings(training.threads):
         assignment = Assignment(
-            market, splits, scaler, training, preset, rules, data_hash, resolve_device(device), start_from
+            market,
+            splits,
+            scaler,
+            training,
+            preset,
+            rules,
+            data_hash,
+            resolve_device(device),
+            start_from,
+            judged_under,
         )
         run = _Run(assignment, work_dir)
         try:

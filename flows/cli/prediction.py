@@ -55,8 +55,8 @@ def _why(made: PresetDecision) -> str:
     kind = [choice for choice in made.choices if choice.kind == decision.kind]
     said = (
         f"Decided: {decision.name} ({decision.probability:.4f}), though {likeliest.name} alone has "
-        f"{likeliest.probability:.4f}: an {_NOUNS[decision.kind]} is taken from {LIKELY:.3f} an hour on and has "
-        f"{_mass(kind):.4f}"
+        f"{likeliest.probability:.4f}: an {_NOUNS[decision.kind]} is taken from {LIKELY:.3f} an hour on "
+        f"and has {_mass(kind):.4f}"
     )
     if decision.kind != "enter":
         return f"{said}; then the likeliest of it."

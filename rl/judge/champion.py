@@ -232,8 +232,8 @@ def judge_reigning(
         reason = f"{version} can be retired, and hold is what follows. {failed}"
     elif days < policy.retire_after_days:
         reason = (
-            f"{version} stays: {counted(days, 'whole day')} of recent hours are too few to judge its returns by "
-            f"({policy.retire_after_days} are needed), and nothing else speaks against it."
+            f"{version} stays: {counted(days, 'whole day')} of recent hours are too few to judge its returns "
+            f"by ({policy.retire_after_days} are needed), and nothing else speaks against it."
         )
     else:
         reason = f"{version} stays: its recent window misses no gate."

@@ -41,8 +41,8 @@ def test_a_decision_that_is_not_the_likeliest_action_says_why(capsys) -> None:
     large, small = entry(21, "BTC", "large", 0.2), entry(1, "BTC", "small", 0.15)
     lines = told(capsys, large, HOLD, large, small, entry(2, "ETH", "small", 0.25))
     assert [line for line in lines if line.startswith("Decided")] == [
-        "Decided: enter BTC (a / b) large (0.2000), though hold alone has 0.4000: an entry is taken from 0.083 an "
-        "hour on and has 0.6000; then its pair (0.3500), then the size."
+        "Decided: enter BTC (a / b) large (0.2000), though hold alone has 0.4000: an entry is taken from "
+        "0.083 an hour on and has 0.6000; then its pair (0.3500), then the size."
     ]
 
 

@@ -305,9 +305,8 @@ def test_the_bonus_speaks_for_the_size_however_rare_entries_are() -> None:
         logp = logp.index_put((torch.tensor([1, 11, 21]),), entry)
         spread_of(logp).backward()
         assert size.grad is not None
-        pulls.append(
-            size.grad / (1.0 + enter)
-        )  # the size counts once in full, and once as often as it occurs
+        # It counts once in full, and once as often as it occurs.
+        pulls.append(size.grad / (1.0 + enter))
     assert torch.allclose(pulls[0], pulls[1], atol=1e-5)
     assert pulls[0].abs().max() > 0.05
 

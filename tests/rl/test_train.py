@@ -422,6 +422,18 @@ def test_one_policy_for_all_profiles_is_validated_under_each_preset(tmp_path: Pa
     assert row[[f"eval_{name}" for name in PRESETS]].notna().all()
 
 
+def test_the_first_of_named_profiles_chooses_and_no_preset_is_looked_at(tmp_path: Path) -> None:
+    training = RECIPE.model_copy(update={"sample_random_config": True, "num_episodes": 8})
+    own = PRESETS["moderate"].model_copy(update={"leverage": 10.0})
+    named = {"10x": own, "moderate": PRESETS["moderate"]}
+    result = run(tmp_path, training, judged_under=named, time_budget=0.0)
+    row = pd.read_parquet(tmp_path / "out" / "metrics.parquet").iloc[-1]
+    assert row["eval_return"] == result.best.validation_pct
+    assert row[[f"eval_{name}" for name in PRESETS]].notna().tolist() == [
+        name == "moderate" for name in PRESETS
+    ]
+
+
 def test_settings_of_the_process_are_restored(whole: tuple[Path, TrainingResult, list]) -> None:
     assert not torch.are_deterministic_algorithms_enabled()
     before = torch.get_num_threads()

@@ -278,8 +278,10 @@ def test_gates_are_asked_of_whom_they_are_asked_of() -> None:
     assert found.asked() == [(both, ("challenger", "champion")), (own, ("champion",))]
 
 
-FIT = {"preset": "moderate", "policy": "champion", "runs": 1, "return_pct": -1.2, "max_drawdown_pct": 1.3,
-       "final_nlv": 9_880.0, "trades": 4.0, "split": {"funding": 90.0, "fees": -40.0}, "hours": 1440}  # fmt: skip
+FIT: dict[str, Any] = {
+    "preset": "moderate", "policy": "champion", "runs": 1, "return_pct": -1.2, "max_drawdown_pct": 1.3,
+    "final_nlv": 9_880.0, "trades": 4.0, "split": {"funding": 90.0, "fees": -40.0}, "hours": 1440,
+}  # fmt: skip
 
 
 def test_a_run_says_whether_the_champion_beside_it_is_still_fit_to_reign(artifacts: Path) -> None:
