@@ -113,7 +113,10 @@ def print_move(store: Store, move: Move, book: str) -> None:
         return
     gates = judged.gates_of(move.alias)
     if gates is None:
-        print(f"The last judgement of {move.after} cannot be read: it was altered or deleted. Run it again.")
+        print(
+            f"The last judgement of {move.after} cannot be read: it was altered or deleted, or "
+            "another version of carryflow wrote it. Run it again."
+        )
         return
     failed = [gate for gate in gates if gate.verdict == "fail"]
     of = counted(len(gates), "gate")
