@@ -14,6 +14,7 @@ from schemas.registry import RegistryState, VersionRecord
 from schemas.version import instant
 from tasks.bundles import BACKTEST, Bundles
 from tasks.files import canonical_json
+from tasks.reading import read_json
 from tasks.registry import Registry
 from tasks.store import Store
 from tasks.verdicts import last_judgement
@@ -160,10 +161,9 @@ def _question(summary: BacktestSummary, preset: str) -> str:
 def _backtests(store: Store, record: VersionRecord, book: str) -> Iterator[BacktestSummary]:
     """Yield every backtest of a version that can be trusted: the book's own, and the store's."""
     with suppress(ArtifactError):
-        text = Bundles(store.root, book).local(record.version, BACKTEST).read_text(encoding="utf-8")
-        yield BacktestSummary.model_validate_json(text)
+        path = Bundles(store.root, book).local(record.version, BACKTEST)
+        yield read_json(BacktestSummary, path, f"version {record.version} of book {book}")
     for ref in store.refs("backtest"):
         with suppress(ArtifactError):
             if store.manifest(ref).summary.get("version") == record.version:
-                text = (store.local(ref) / BACKTEST).read_text(encoding="utf-8")
-                yield BacktestSummary.model_validate_json(text)
+                yield read_json(BacktestSummary, store.local(ref) / BACKTEST, str(ref))

@@ -15,6 +15,7 @@ from schemas.manifest import Manifest, Ref
 from schemas.version import instant
 from schemas.walk_forward import WALK_FORWARD, WalkForwardSummary
 from tasks.ledger import Ledger
+from tasks.reading import read_json
 from tasks.registry import Registry
 from tasks.store import Store
 
@@ -80,8 +81,7 @@ def walk_forward_of(store: Store, trained: Ref, data: str, preset: str) -> Ref |
 
 def _all_are(store: Store, joined: Ref, recipe: Mapping[str, Any]) -> bool:
     """Say whether every training of a walk-forward follows a recipe."""
-    text = (store.local(joined) / WALK_FORWARD).read_text(encoding="utf-8")
-    folds = WalkForwardSummary.model_validate_json(text).folds
+    folds = read_json(WalkForwardSummary, store.local(joined) / WALK_FORWARD, str(joined)).folds
     runs = [Ref.parse(run.model) for fold in folds for run in fold.runs]
     return all(_recipe(store.manifest(ref)) == recipe for ref in runs)
 

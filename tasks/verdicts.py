@@ -6,11 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from schemas.errors import ArtifactError
 from schemas.judgement import GATES, Judgement
 from schemas.manifest import Manifest
 from schemas.promotion import Alias, Gate
 from tasks.bundles import Bundles
+from tasks.reading import unreadable
 from tasks.store import Store, content_hash
 
 
@@ -21,7 +24,7 @@ class Judged:
     Attributes:
         created: When, UTC, ISO 8601.
         preset: The risk profile that was judged.
-        found: Every gate of either alias; None where they were altered or deleted.
+        found: Every gate of either alias; None where they were altered, deleted, or are of another version.
     """
 
     created: str
@@ -41,8 +44,16 @@ class Judged:
 
 
 def read_gates(folder: Path) -> Judgement:
-    """Return the gates in a judgement's folder."""
-    return Judgement.parse((folder / GATES).read_text(encoding="utf-8"))
+    """Return the gates in a judgement's folder.
+
+    Raises:
+        ArtifactError: They are of a format that is not known here.
+    """
+    path = folder / GATES
+    try:
+        return Judgement.parse(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise unreadable(path, f"the judgement {folder.name}", error) from None
 
 
 def last_judgement(store: Store, version: str, book: str) -> Judged | None:

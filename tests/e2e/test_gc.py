@@ -1,4 +1,4 @@
-"""Old flow runs leave Prefect's database with all that belongs to them, and nobody else's do."""
+"""Old flow runs leave Prefect's database with all that is theirs; a run loses nothing to a collection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.helpers import PROJECT, Api, Run
+from schemas.retention import RetentionPolicy
+from tasks import leases
+from tasks.bundles import Bundles
+from tasks.gc import collect
+from tasks.registry import Registry
+from tasks.store import Store
+from tests.e2e.helpers import PROJECT, Api, Run, Start, run_words
 
 pytestmark = pytest.mark.prefect
 
@@ -96,3 +102,31 @@ def test_a_server_that_does_not_answer_is_said_and_the_way_around_it(server: Api
         if code:
             assert "does not answer" in done.stderr and "--no-prefect" in done.stderr
             assert "Traceback" not in done.stderr
+
+
+def test_a_whole_run_beside_collections_without_a_pause_loses_nothing(
+    server: Api, start: Start, run: Run, root: Path, sample: Path
+) -> None:
+    process = start(*run_words(sample), root=root)
+    collections = 0
+    while process.poll() is None:
+        collect(root, RetentionPolicy.of(0))
+        collections += 1
+        time.sleep(0.05)
+    out, err = process.communicate()
+    assert process.returncode == 0, out + err
+    assert "rebuilding" not in err, "nothing it was handed went away"
+    assert collections > 10
+
+    [version] = Registry(root, "sample").versions()
+    before = set(Store(root).refs())
+    collect(root, RetentionPolicy.of(0))
+    left = set(Store(root).refs())
+    assert {ref.step for ref in before - left} == {"features-day"}
+    Bundles(root, "sample").verify(version.version)
+    for ref in left:
+        Store(root).verify(ref)
+    leases.let_go(root)
+    again = run(*run_words(sample), root=root)
+    assert set(server.task_states().values()) == {"Cached", "Completed"}, again.out
+    assert set(Store(root).refs()) == left, "every step but the promotion was found"
