@@ -72,6 +72,11 @@ def _report(error: Exception) -> int:
     if isinstance(error, UserError):
         print_error(str(error))
         return 2
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f"{error.filename}: " if error.filename else ""
+        remedy = "Make room (`carryflow status` says what takes it) and repeat it: it goes on."
+        print_error(f"{where}the disk is full, and nothing half written is used. {remedy}")
+        return 2
     if isinstance(error, OSError) and error.filename is not None:
         print_error(f"{error.filename}: {error.strerror}.")
         theirs = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError)
