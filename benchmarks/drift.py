@@ -1,4 +1,4 @@
-"""How often the drift gate would cry on a feed that nothing happened to, and which faults of a feed it sees.
+"""How often the drift gate would cry at a feed that nothing happened to, and which faults it sees.
 
 Each newest window of the data is held against earlier windows: that is a market moving by itself. Then a fault
 is put into the newest rows and the limits of `DriftLimits` are asked.
