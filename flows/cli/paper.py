@@ -11,6 +11,7 @@ from flows.cli import options as o
 
 if TYPE_CHECKING:
     from schemas.paper import PaperCheck, PaperRun
+    from schemas.trading import PresetName
 
 
 def paper_trade(
@@ -49,7 +50,7 @@ def paper_trade(
             max_bad_fraction, history_bars_open_stamped, capital=initial_capital, instruments=instruments
         )
     )
-    presets = [one.value for one in preset or [o.Preset.moderate]]
+    presets: list[PresetName] = [one.value for one in preset or [o.Preset.moderate]]
     ui.set_terminal(lambda text, transient: progress(text, True))
     try:
         with paper_turn(resolve_root(), book):

@@ -193,10 +193,30 @@ def test_an_hour_in_which_nothing_arrived_is_held_on_paper_and_in_a_backtest(mar
     assert [int(actor(FIRST + i, private, everything)[0]) for i in nothing] == [0] * len(nothing)
 
 
-def test_what_arrived_does_not_depend_on_pairs_that_come_later(rows, market: MarketArrays) -> None:
-    for t in (FIRST, FIRST + HOURS // 2):
-        until = market_of(rows, MarketRules(), until=market.hour_ms(t))
-        assert until.arrived.tolist() == market.arrived[: until.n_hours].tolist()
+def test_a_quote_arrives_only_if_its_pair_has_been_on_offer(market: MarketArrays) -> None:
+    """Else an hour would look otherwise once later rows make known which instruments are traded."""
+    t, pair = FIRST, 0
+    age, slot_pair, spread = (
+        np.full_like(market.age, np.inf),
+        market.slot_pair.copy(),
+        market.half_spread.copy(),
+    )
+    age[t, market.pair_short[pair]], slot_pair[t] = 0.5, -1
+    own = [
+        p
+        for p in range(len(market.pair_long))
+        if market.pair_short[pair] in (market.pair_long[p], market.pair_short[p])
+    ]
+    spread[:, own] = np.nan
+    unseen = replace(market, age=age, slot_pair=slot_pair, half_spread=spread)
+    assert not unseen.arrived[t]
+    seen = spread.copy()
+    seen[t, pair] = 1e-4
+    assert replace(unseen, half_spread=seen).arrived[t]
+    assert replace(unseen, slot_pair=market.slot_pair).arrived[t], "a row on offer is enough"
+    age = age.copy()
+    age[t, market.pair_short[pair]] = 1.0
+    assert not replace(unseen, half_spread=seen, age=age).arrived[t], "a quote of the hour before is not new"
 
 
 def test_a_portfolio_that_the_drawdown_limit_ended_stands_still(rows) -> None:
