@@ -2,15 +2,26 @@
 
 from schemas.ingest.build import DatasetSummary, build_dataset
 from schemas.ingest.instruments import Instruments, load_instruments
-from schemas.ingest.sources import SourceFile, Sources, discover, input_fingerprint
+from schemas.ingest.sources import (
+    Fingerprint,
+    SourceFile,
+    Sources,
+    discover,
+    fingerprints,
+    input_fingerprint,
+    named_hashes,
+)
 
 __all__ = [
     "DatasetSummary",
+    "Fingerprint",
     "Instruments",
     "SourceFile",
     "Sources",
     "build_dataset",
     "discover",
+    "fingerprints",
     "input_fingerprint",
     "load_instruments",
+    "named_hashes",
 ]
