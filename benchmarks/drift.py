@@ -1,7 +1,7 @@
 """How often the drift gate would cry at a feed that nothing happened to, and which faults it sees.
 
-Each newest window of the data is held against earlier windows: that is a market moving by itself. Then a fault
-is put into the newest rows and the limits of `DriftLimits` are asked.
+Each newest window of the data is held against earlier windows: that is a market moving by itself. Then a
+fault is put into the newest rows and the limits of `DriftLimits` are asked.
 
     CARRYFLOW_REAL_DATA=... python -m benchmarks.drift
 

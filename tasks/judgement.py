@@ -261,6 +261,7 @@ def _lineage(case: _Case, summary: BacktestSummary) -> list[Any]:
         "Walk-forward": case.joined,
         "Training": case.trained,
         "Data set": case.dataset,
+        "Data quality": case.described,
     }
     lineage = [Lineage(what, str(ref)) for what, ref in refs.items() if ref is not None]
     if summary.version:

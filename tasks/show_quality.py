@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from html import escape
 from typing import Any, Final
 
 from rl.judge.drift import drift_words, ranked, verdict_of
@@ -33,12 +34,13 @@ def quality_markdown(found: Cached, now: datetime) -> str:
     """
     limits = DriftLimits.model_validate(found.manifest.params["limits"])
     drift = read_drift(found.path)
+    rows = drift_rows(drift, limits)
     pictures = sorted(path for path in found.path.glob("quality_*.png"))
     parts = [
         "# Data-quality report",
         age_words(newest_row(found), now),
-        drift_words(drift, limits),
-        ui.table(DRIFT_HEADER, drift_rows(drift, limits)) if drift.features else "",
+        escape(drift_words(drift, limits)),
+        ui.table(DRIFT_HEADER, [[_safe(cell) for cell in row] for row in rows]) if rows else "",
         *(ui.picture(path, path.stem.replace("_", " ")) for path in pictures),
         f"The whole report: `{found.path / PAGE}`",
     ]
@@ -59,3 +61,8 @@ def drift_rows(drift: DriftReport, limits: DriftLimits) -> list[list[Any]]:
 def _measured(value: float | None) -> str:
     """Write a number of any size with three digits that count."""
     return "" if value is None else f"{value:.3g}"
+
+
+def _safe(cell: Any) -> Any:
+    """Return a cell whose text, which may be a venue's name, is no markup."""
+    return escape(cell) if isinstance(cell, str) else cell

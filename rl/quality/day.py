@@ -187,11 +187,11 @@ def _describe(rows: pa.Table, table: TableName) -> DayFacts:
     venues: Counter[str] = Counter()
     seen: list[dict[str, int]] = []
     for side in sides:
-        names, place = np.unique(rows[side].to_numpy().astype(str), return_inverse=True)
+        names, place = _coded(rows[side])
         newest = np.full(len(names), time.min())
         np.maximum.at(newest, place, time)
-        venues.update(dict(zip(names.tolist(), np.bincount(place).tolist(), strict=True)))
-        seen.append(dict(zip(names.tolist(), newest.tolist(), strict=True)))
+        venues.update(dict(zip(names, np.bincount(place).tolist(), strict=True)))
+        seen.append(dict(zip(names, newest.tolist(), strict=True)))
     hours, counts = np.unique(_hour(rows, table), return_counts=True)
     symbols = pc.value_counts(rows["symbol"])
     return DayFacts(
@@ -210,15 +210,21 @@ def _derived(rows: pa.Table, numbers: Mapping[str, F64]) -> dict[str, Sketch]:
     long, short = numbers["entry_long_price"], numbers["entry_short_price"]
     found = {LEG_SPREAD: sketch(200.0 * (short - long) / (short + long))}
     sides = ("long", "short")
-    venue = np.concatenate([rows[f"{side}_exchange"].to_numpy().astype(str) for side in sides])
+    legs = [chunk for side in sides for chunk in rows[f"{side}_exchange"].chunks]
+    names, venue = _coded(pa.chunked_array(legs, type=pa.string()))
     hours = np.concatenate([numbers[f"{side}_funding_interval_hours"] for side in sides])
     rate = _PER_8H * np.concatenate([numbers[f"{side}_funding_rate"] for side in sides]) / hours
-    names, counts = np.unique(venue, return_counts=True)
-    for name in names[np.argsort(-counts, kind="stable")][:_MOST_VENUES].tolist():
-        here = venue == name
+    for code in np.argsort(-np.bincount(venue), kind="stable")[:_MOST_VENUES].tolist():
+        name, here = names[code], venue == code
         found[f"{RATE_AT}{name}"] = sketch(rate[here])
         found[f"{INTERVAL_AT}{name}"] = sketch(hours[here])
     return dict(sorted(found.items()))
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the names in a column and each row's place among them; one of megabytes is held once."""
+    coded = column.combine_chunks().dictionary_encode()
+    return coded.dictionary.to_pylist(), coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _column(column: pa.ChunkedArray) -> ColumnDay:

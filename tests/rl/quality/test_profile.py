@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,16 @@ def test_a_column_that_a_day_lacks_is_empty_there(files: list[DayFile], tmp_path
     found = profile([files[0], DayFile(files[1].day, path)], "opportunities", [], whole)
     assert found.nulls["volume_24h"] == [first["volume_24h"].isna().mean(), 1.0]
     assert found.total.columns["volume_24h"].nulls == found.total.sketches["volume_24h"].nulls
+
+
+def test_a_name_of_megabytes_costs_its_own_length_once(files: list[DayFile], tmp_path: Path) -> None:
+    rows = pd.read_parquet(files[0].path)
+    rows["long_exchange"] = ["v" * 10_000_000, *rows["long_exchange"][1:]]
+    path = tmp_path / f"{files[0].day}.parquet"
+    rows.to_parquet(path)
+    tracemalloc.start()
+    found = describe_day(path, "opportunities")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(max(found.venues, key=len)) == 10_000_000
+    assert peak < 200e6  # a table of fixed width would take the name's length for every row
