@@ -62,6 +62,10 @@ def paper_trade(
     root = resolve_root()
     store = Store(root)
     registry = Registry(root, book).state()
+    if not registry.versions:  # more often a mistyped name than a book yet to be: nothing is made for it
+        why = f"Book {book} has no version yet, so there is nothing to follow: `carryflow run` trains one."
+        ui.say(why)
+        return PaperRun(book=book, said=(why,))
     data = PaperData(store, dataset, now or datetime.now(UTC))
     versions = Versions(store, book)
     said: list[str] = []
