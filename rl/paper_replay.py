@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rl.backtest import agent_actor, cash_actor
-from rl.paper import Desk, Follower, figures_of, place
+from rl.paper import Follower
+from rl.paper_books import Desk, figures_of, place
 from schemas.paper import PaperLine
 from schemas.trading import TradingConfig
 

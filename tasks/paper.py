@@ -8,12 +8,10 @@ this runs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 from rl.judge.gates import counted
 from schemas.errors import ArtifactError, UserError
@@ -28,22 +26,14 @@ from schemas.paper import (
 )
 from schemas.promotion import Alias
 from schemas.registry import ALIASES, Move, RegistryState
-from schemas.trading import PRESETS, MarketRules, PresetName
+from schemas.trading import PRESETS, PresetName
 from tasks import ui
-from tasks.features import feature_days
 from tasks.files import current_user, utc_now
-from tasks.models import find_version
 from tasks.openings import flow_run
+from tasks.paper_data import HOUR_MS, PaperData, Versions, epoch_ms, told, when
 from tasks.paper_files import EMPTY_SHA256, PaperFiles, record_run
-from tasks.paper_rows import DatasetRows
 from tasks.registry import Registry
-from tasks.store import Store, content_hash, resolve_root
-
-if TYPE_CHECKING:
-    from rl.market.arrays import MarketArrays
-    from rl.paper import Desk, Follower
-
-HOUR_MS: Final = 3_600_000
+from tasks.store import Store, resolve_root
 
 
 def paper_trade(
@@ -72,7 +62,11 @@ def paper_trade(
     root = resolve_root()
     store = Store(root)
     registry = Registry(root, book).state()
-    data = _Data(store, dataset, now or datetime.now(UTC))
+    if not registry.versions:  # more often a mistyped name than a book yet to be: nothing is made for it
+        why = f"Book {book} has no version yet, so there is nothing to follow: `carryflow run` trains one."
+        ui.say(why)
+        return PaperRun(book=book, said=(why,))
+    data = PaperData(store, dataset, now or datetime.now(UTC))
     versions = Versions(store, book)
     said: list[str] = []
     portfolios: list[PaperPortfolio] = []
@@ -104,80 +98,6 @@ def paper_trade(
     return done
 
 
-class _Data:
-    """A data set as paper trading reads it: its newest hour, its rows, and what is asked of its market."""
-
-    def __init__(self, store: Store, dataset: Ref, now: datetime) -> None:
-        from schemas.ingest.clean import LABEL_TOLERANCE_US
-
-        self._dataset, source = dataset, store.local(dataset)
-        manifest = store.manifest(dataset)
-        self.content = content_hash(manifest)
-        self.rows = DatasetRows(source, manifest)
-        facts = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
-        last = -(-_ms(datetime.fromisoformat(facts["last"]), up=True) // HOUR_MS) * HOUR_MS
-        self.now_ms = _ms(now)
-        # History rows stamped a little past an hour are labels of it: until then not all of it has come.
-        come = self.now_ms - LABEL_TOLERANCE_US // 1000
-        self.newest_ms = min(last, come // HOUR_MS * HOUR_MS)
-        self.newest = _when(self.newest_ms)
-        self._days: dict[str, Path] | None = None
-        self._markets: dict[tuple[str, str], MarketArrays] = {}
-        self._desks: dict[tuple[str, str], Desk] = {}
-
-    def desk(self, since: datetime, rules: MarketRules) -> Desk:
-        """Return the market from an hour on, or from before it, under some rules."""
-        from rl.paper import Desk
-
-        key = (f"{since:%Y-%m-%d}", rules.model_dump_json())
-        if key not in self._desks:
-            self._desks[key] = Desk.of(self._market(since, rules), rules)
-        return self._desks[key]
-
-    def _market(self, since: datetime, rules: MarketRules) -> MarketArrays:
-        """Join the days from that of an hour on; more of them where the first hours of it had no offer.
-
-        A day's features hold what was known before it, so that no earlier day is needed.
-        """
-        from rl.market.assemble import assemble
-
-        if self._days is None:
-            self._days = feature_days(self._dataset)
-        names = list(self._days)
-        first = max((i for i, name in enumerate(names) if name <= f"{since:%Y-%m-%d}"), default=0)
-        folders = list(self._days.values())
-        market = assemble(folders[first:], rules)
-        while market.start_ms > _ms(since) and first > 0:
-            first -= 1
-            market = assemble(folders[first:], rules)
-        return market
-
-
-@dataclass
-class Versions:
-    """The versions of a book, each loaded once."""
-
-    store: Store
-    book: str
-    _loaded: dict[str, tuple[MarketRules, Follower]] = field(default_factory=dict)
-
-    def get(self, version: str) -> tuple[MarketRules, Follower]:
-        """Return a version's rules, and who decides.
-
-        Raises:
-            ArtifactError: It is not there, or was altered.
-        """
-        if version not in self._loaded:
-            from rl.checkpoint import load_checkpoint
-            from rl.paper import Follower
-
-            record = Registry(self.store.root, self.book).resolve(version)
-            checkpoint = load_checkpoint(find_version(self.store, record, self.book))
-            follower = Follower(checkpoint.policy(), checkpoint.scaler())
-            self._loaded[version] = checkpoint.info.rules, follower
-        return self._loaded[version]
-
-
 @dataclass
 class _Trader:
     """One portfolio, as far as the data goes."""
@@ -185,7 +105,7 @@ class _Trader:
     alias: Alias
     preset: PresetName
     files: PaperFiles
-    data: _Data
+    data: PaperData
     versions: Versions
     registry: RegistryState
     book: str
@@ -212,20 +132,20 @@ class _Trader:
                     f"the registry of book {self.book}",
                     f"Restore it, or move {self.files.folder} away to begin anew.",
                 )
-            decided = _ms(state.books.hour)
+            decided = epoch_ms(state.books.hour)
             hours = list(range(decided + HOUR_MS, self.data.newest_ms + HOUR_MS, HOUR_MS))
             late = self.data.rows.late(decided, state.known)
             if late:
                 self.said.append(
-                    f"{self._name}: {late}, at or before {_told(state.books.hour)}, which is decided; "
+                    f"{self._name}: {late}, at or before {told(state.books.hour)}, which is decided; "
                     "they change nothing that was written."
                 )
             if not hours:
                 self._say_nothing_new(state)
         start = hours[0] - HOUR_MS * (state is not None) if hours else 0
         for number, hour in enumerate(hours, start=1):
-            ui.say(f"{self._name}: {_told(_when(hour))} ({number} of {len(hours)})", transient=True)
-            state = self._decide(hour, _when(start), state, moves, late, capital)
+            ui.say(f"{self._name}: {told(when(hour))} ({number} of {len(hours)})", transient=True)
+            state = self._decide(hour, when(start), state, moves, late, capital)
             late = LateRows()
         assert state is not None
         self._say_waiting(moves[state.moves :], state)
@@ -241,10 +161,10 @@ class _Trader:
         capital: float | None,
     ) -> PaperState:
         """Let an hour pass, decide at its end, and write both down; the market reaches back to `since`."""
-        from rl.paper import Passed, advance, begin_again, begin_flat, decide_hour, figures, revalue
+        from rl.paper import advance, begin_again, begin_flat, decide_hour, figures, revalue
+        from rl.paper_books import Passed
 
         config = PRESETS[self.preset]
-        when = _when(hour)
         begins = None
         if state is None:
             version, followed, segment = self.registry.aliases[self.alias], len(moves), 1
@@ -253,7 +173,7 @@ class _Trader:
             if capital is not None:
                 rules = rules.model_copy(update={"initial_capital": capital})
             desk = self.data.desk(since, rules)
-            books, passed = begin_flat(desk, when), Passed((), False, (), ())
+            books, passed = begin_flat(desk, when(hour)), Passed((), False, (), ())
             shown = figures(desk, config, books)
             begins = f"paper trading begins with version {version}"
         else:
@@ -266,7 +186,7 @@ class _Trader:
                 if books.ended and state.books.ended
                 else figures(desk, config, books)
             )
-            made = [move for move in moves[followed:] if _ms(datetime.fromisoformat(move.time)) <= hour]
+            made = [move for move in moves[followed:] if epoch_ms(datetime.fromisoformat(move.time)) <= hour]
             followed += len(made)
             if made and made[-1].after != version:
                 version, segment = made[-1].after, segment + 1
@@ -283,7 +203,7 @@ class _Trader:
         carried = books if begins else None
         books, decided = decide_hour(desk, config, books, follower)
         line = PaperLine(
-            hour=when,
+            hour=when(hour),
             alias=self.alias,
             preset=self.preset,
             segment=segment,
@@ -324,15 +244,15 @@ class _Trader:
 
     def _say_nothing_new(self, state: PaperState) -> None:
         hour, newest = state.books.hour, self.data.newest
-        if _ms(hour) > self.data.newest_ms:
+        if epoch_ms(hour) > self.data.newest_ms:
             self.said.append(
-                f"The data ends at {_told(newest)}, before the last hour decided, {_told(hour)}: all is held."
+                f"The data ends at {told(newest)}, before the last hour decided, {told(hour)}: all is held."
             )
             return
         behind = (self.data.now_ms - self.data.newest_ms) // HOUR_MS
         ago = f", {counted(int(behind), 'full hour')} ago" if behind else ""
         self.said.append(
-            f"No fresh data: the newest hour, {_told(hour)}{ago}, was decided before. All is held."
+            f"No fresh data: the newest hour, {told(hour)}{ago}, was decided before. All is held."
         )
 
     def _say_waiting(self, moves: Sequence[Move], state: PaperState) -> None:
@@ -341,7 +261,7 @@ class _Trader:
             move = moves[-1]
             self.said.append(
                 f"The {self.alias} was moved to {move.after or 'none'} after the newest hour, "
-                f"{_told(state.books.hour)}, at {_told(datetime.fromisoformat(move.time))}: it is followed "
+                f"{told(state.books.hour)}, at {told(datetime.fromisoformat(move.time))}: it is followed "
                 "from the first hour after that."
             )
 
@@ -397,17 +317,3 @@ def paper_portfolios(root: Path, book: str) -> list[tuple[PaperState, list[Paper
             if (state := files.state()) is not None:
                 found.append((state, files.lines()))
     return found
-
-
-def _ms(time: datetime, *, up: bool = False) -> int:
-    """Return epoch milliseconds, rounded down, or up: what comes after an hour belongs to the next one."""
-    micros = round(time.timestamp() * 1_000_000)
-    return -(-micros // 1000) if up else micros // 1000
-
-
-def _when(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _told(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"

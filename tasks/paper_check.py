@@ -9,7 +9,8 @@ from schemas.manifest import Ref
 from schemas.paper import LateRows, PaperCheck, PaperLine
 from schemas.trading import PRESETS
 from tasks.features import feature_days
-from tasks.paper import Versions, paper_portfolios
+from tasks.paper import paper_portfolios
+from tasks.paper_data import Versions
 from tasks.paper_rows import DatasetRows
 from tasks.store import Store, resolve_root
 
@@ -29,7 +30,7 @@ def paper_check(dataset: Ref, *, book: str) -> tuple[PaperCheck, ...]:
         DataError: The data does not cover the hours.
     """
     from rl.market.assemble import assemble
-    from rl.paper import Desk, milliseconds
+    from rl.paper_books import Desk, milliseconds
     from rl.paper_replay import first_difference
 
     root = resolve_root()

@@ -14,7 +14,8 @@ from rl.backtest import agent_actor
 from rl.market.arrays import MarketArrays
 from rl.market.assemble import assemble
 from rl.market.build import build_days
-from rl.paper import Desk, Follower, Passed, advance, begin_flat, decide_hour, figures, place, revalue
+from rl.paper import Follower, advance, begin_flat, decide_hour, figures, revalue
+from rl.paper_books import Desk, Passed, place
 from rl.replay import Group, replay
 from schemas.errors import DataError
 from schemas.ingest import build_dataset, discover
@@ -149,8 +150,14 @@ def test_so_it_is_with_other_delays_and_rules(rows, rules: MarketRules) -> None:
 def test_an_hour_knows_only_what_had_come_and_indices_do_not_matter(rows, market: MarketArrays) -> None:
     """A market that ends at each hour has other instruments at other places; the books go by names."""
     rules, config, follower = MarketRules(), PRESETS["moderate"], follower_of(1)
+    opportunities, history = rows
+    symbols = sorted(set(opportunities["symbol"]))
+    listed = pd.Timestamp(market.hour_ms(FIRST + 4), unit="ms", tz="UTC")
+    hidden = opportunities["symbol"].isin(symbols[:2]) & (opportunities["entry_time"] < listed)
+    rows = opportunities[~hidden], history
+    market = market_of(rows, rules)
     whole = play(Desk.of(market, rules), config, follower, hours=12)
-    books, order = None, None
+    books, order, pairs, carried = None, None, [], []
     for number in range(13):
         desk = Desk.of(market_of(rows, rules, until=market.hour_ms(FIRST + number)), rules)
         if books is None:
@@ -161,7 +168,11 @@ def test_an_hour_knows_only_what_had_come_and_indices_do_not_matter(rows, market
         books, decided = decide_hour(desk, config, books, follower)
         order = decided.order
         assert decided.choice.action == whole.actions[number]
+        pairs.append(max(desk.pairs.values()))
+        carried.append(bool(books.positions) or order is not None)
     assert len(set(whole.actions)) > 3
+    moved = pairs.index(pairs[-1])
+    assert pairs[0] < pairs[-1] and carried[moved - 1], "what was held or ordered is at another place by now"
 
 
 def test_an_order_fills_as_it_was_accepted_though_the_hour_looks_otherwise_by_now(

@@ -18,8 +18,8 @@ FILL = PaperFill(
 )  # fmt: skip
 HELD = PaperPosition(
     slot=0, serial=0, symbol="A|B", long_exchange="binance", short_exchange="bybit", opened=START,
-    quantity=2.0, flows=1.25, costs=0.1, entry=(100.0, 101.0), margin=(50.0, 50.0), maintenance=(0.005, 0.005),
-    maintenance_amount=(0.0, 0.0), mark=(102.0, 103.0), sums={}, estimated=0,
+    quantity=2.0, flows=1.25, costs=0.1, entry=(100.0, 101.0), margin=(50.0, 50.0),
+    maintenance=(0.005, 0.005), maintenance_amount=(0.0, 0.0), mark=(102.0, 103.0), sums={}, estimated=0,
 )  # fmt: skip
 
 
@@ -38,9 +38,9 @@ def lines(*nlv: float, moved: int = -1) -> list[PaperLine]:
 def portfolio() -> PaperPortfolio:
     return PaperPortfolio(
         alias="challenger", preset="moderate", version="0123456789ab", segment=1, hour=START, hours=1,
-        since=START, decided=3, nlv=10_100.0, return_pct=1.0, drawdown=0.02, funding=12.5, costs=-3.0, trades=4,
-        ended=False, late_rows=LateRows(history=7), held="no fresh data: nothing arrived in this hour", decision=HOLD,
-        order=None, open=(HELD,),
+        since=START, decided=3, nlv=10_100.0, return_pct=1.0, drawdown=0.02, funding=12.5, costs=-3.0,
+        trades=4, ended=False, late_rows=LateRows(history=7),
+        held="no fresh data: nothing arrived in this hour", decision=HOLD, order=None, open=(HELD,),
     )  # fmt: skip
 
 
