@@ -25,7 +25,7 @@ from tests.e2e.helpers import EPISODES, PROJECT, TINY, end, free_port
 
 BIN = Path(sys.executable).parent
 PATIENCE_S = 240.0
-DEAD_AFTER_S = 120.0  # a busy machine restarts the server in a minute
+DEAD_AFTER_S = 90.0  # a busy machine restarts the server in a minute
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 

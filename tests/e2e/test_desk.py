@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -250,7 +251,7 @@ def test_the_server_restarted_during_a_training_finds_it_running_and_it_complete
     desk: Desk, sample: Path
 ) -> None:
     desk.worker()
-    asked = tiny(sample, num_episodes=LONG, time_budget=40.0, seed=1)
+    asked = tiny(sample, num_episodes=LONG, time_budget=25.0, seed=1)
     run = desk.request(RETRAIN, **asked)
     wait_for_training(desk, run)
     desk.stop(desk.started[0])
@@ -296,6 +297,21 @@ def test_a_worker_killed_alone_leaves_its_run_to_complete(desk: Desk, sample: Pa
     assert ended.state is not None
     told = (ended.state.type, desk.flow_processes(run))
     assert told == (StateType.COMPLETED, []), ended.state
+
+
+def test_a_locked_database_delays_a_run_and_fails_none(desk: Desk, sample: Path) -> None:
+    desk.worker()
+    run = desk.request(RETRAIN, **tiny(sample))
+    desk.wait(lambda: desk.state(run) == "RUNNING", "a run that runs")
+    locked = sqlite3.connect(desk.folder / "prefect" / "prefect.db", timeout=60.0, isolation_level=None)
+    try:
+        locked.execute("BEGIN EXCLUSIVE")
+        time.sleep(20.0)
+        locked.execute("ROLLBACK")
+    finally:
+        locked.close()
+    ended = desk.ended(run)
+    assert ended.state is not None and ended.state.type == StateType.COMPLETED, ended.state
 
 
 def test_a_scheduled_run_starts_by_itself_and_a_schedule_taken_out_of_the_file_is_gone(
