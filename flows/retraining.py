@@ -41,7 +41,8 @@ def one_at_a_time(pipeline: Callable[P, dict[str, Any]]) -> Callable[P, dict[str
 
     @functools.wraps(pipeline)
     def run(*args: P.args, **kwargs: P.kwargs) -> dict[str, Any] | State[Any]:
-        end_soon_after_signals()
+        if ui.in_run():
+            end_soon_after_signals()
         asked = signature.bind(*args, **kwargs)
         asked.apply_defaults()
         book = asked.arguments["book"]

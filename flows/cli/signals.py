@@ -42,12 +42,13 @@ def end_soon_after_signals() -> None:
     """
     if threading.current_thread() is not threading.main_thread():
         return
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    before = signal.set_wakeup_fd(-1)
     if before != -1:
         signal.set_wakeup_fd(before, warn_on_full_buffer=False)
         return
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reader, writer), name="signal-watch", daemon=True).start()
 
 
