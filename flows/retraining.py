@@ -14,6 +14,7 @@ from typing import Any, ParamSpec
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows.cli.signals import end_soon_after_signals
 from schemas.promotion import PromotionDecision
 from tasks import ui
 from tasks.lineage import show_lineage
@@ -40,6 +41,8 @@ def one_at_a_time(pipeline: Callable[P, dict[str, Any]]) -> Callable[P, dict[str
 
     @functools.wraps(pipeline)
     def run(*args: P.args, **kwargs: P.kwargs) -> dict[str, Any] | State[Any]:
+        if ui.in_run():
+            end_soon_after_signals()
         asked = signature.bind(*args, **kwargs)
         asked.apply_defaults()
         book = asked.arguments["book"]

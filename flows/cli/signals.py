@@ -29,9 +29,23 @@ def watch_signals() -> None:
     The watcher reads the interpreter's wake-up socket, so it sees a signal whoever handles it:
     Prefect puts its own handler in place while a flow runs.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+        end_soon_after_signals()
+
+
+def end_soon_after_signals() -> None:
+    """End the process `GRACE_S` after either signal if it has not ended; whoever handles them is left alone.
+
+    For runs of a worker too: a cancelled one was seen to stay for the 30 s after which Prefect kills it. Does
+    nothing where it was called before, or outside of the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.set_wakeup_fd(-1)
+    if before != -1:
+        signal.set_wakeup_fd(before, warn_on_full_buffer=False)
+        return
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,11 +58,13 @@ def resumed(desk: Desk) -> list[int]:
 
 def wait_for_training(desk: Desk, run: FlowRun) -> None:
     """Wait until a run trains and has saved a state to go on from."""
-    work = desk.root / "work"
+    work, since = desk.root / "work", run.created
+    assert since is not None
 
     def saved() -> bool:
         assert desk.state(run) not in ("FAILED", "CRASHED"), desk.run(run).state
-        return any(work.glob("[0-9a-f]*/*.safetensors")) and desk.tasks(run).get("train") == "Running"
+        states = work.glob("[0-9a-f]*/resume.safetensors")
+        return any(path.stat().st_mtime > since.timestamp() for path in states)
 
     desk.wait(saved, "a training with a state to go on from")
     time.sleep(2.0)
@@ -125,7 +128,7 @@ def test_after_downtime_late_runs_start_one_by_one_and_the_second_finds_everythi
     desk: Desk, sample: Path
 ) -> None:
     runs = [desk.request(RETRAIN, **tiny(sample)) for _ in range(3)]  # no worker is there yet
-    desk.start("worker")
+    desk.worker()
     ended = [desk.ended(run) for run in runs]
     names = sorted(str(run.state.name) for run in ended if run.state)
     assert names[:2] == ["Completed", "Completed"]
@@ -185,6 +188,7 @@ def test_the_main_pages_render_and_show_what_was_done(desk: Desk, tmp_path: Path
 
 def test_a_backtest_runs_by_its_deployment(desk: Desk, sample: Path) -> None:
     [version] = Registry(desk.root, "sample").versions()
+    desk.worker()
     asked = {"data": str(sample), "model": version.version, "random_runs": 3, "preset": "moderate"}
     run = desk.ended(desk.request("backtest/backtest", **asked))
     assert run.state is not None and run.state.type == StateType.COMPLETED, run.state
@@ -226,6 +230,7 @@ def test_promote_moves_an_alias_by_its_form(desk: Desk) -> None:
 def test_cancelled_in_the_ui_a_training_ends_within_thirty_seconds_and_the_next_run_goes_on(
     desk: Desk, sample: Path
 ) -> None:
+    desk.worker()
     asked = tiny(sample, num_episodes=LONG)
     run = desk.request(RETRAIN, **asked)
     wait_for_training(desk, run)
@@ -245,7 +250,8 @@ def test_cancelled_in_the_ui_a_training_ends_within_thirty_seconds_and_the_next_
 def test_the_server_restarted_during_a_training_finds_it_running_and_it_completes(
     desk: Desk, sample: Path
 ) -> None:
-    asked = tiny(sample, num_episodes=LONG, time_budget=40.0, seed=1)
+    desk.worker()
+    asked = tiny(sample, num_episodes=LONG, time_budget=25.0, seed=1)
     run = desk.request(RETRAIN, **asked)
     wait_for_training(desk, run)
     desk.stop(desk.started[0])
@@ -262,16 +268,17 @@ def test_killed_with_its_worker_a_run_is_called_crashed_and_told_and_the_next_on
     desk: Desk, sample: Path
 ) -> None:
     told, before = len(desk.told), resumed(desk)
+    worker = desk.worker()
     asked = tiny(sample, num_episodes=LONG, seed=2)
     run = desk.request(RETRAIN, **asked)
     wait_for_training(desk, run)
-    desk.kill(desk.started[1], *desk.flow_processes(run))  # as a power cut does
+    desk.kill(worker, *desk.flow_processes(run))  # as a power cut does
     assert desk.state(run) == "RUNNING"
     desk.wait(lambda: desk.state(run) == "CRASHED", "the end of a run that died", DEAD_AFTER_S + 120.0)
     assert "was not heard of" in str(desk.run(run).state)
     desk.wait(lambda: len(desk.told) > told, "a message on the crash", 60.0)
     assert "Crashed" in desk.told[-1]["subject"]
-    desk.start("worker")
+    desk.worker()
     after = desk.ended(desk.request(RETRAIN, **asked, time_budget=1.0))
     assert after.state is not None and after.state.type == StateType.COMPLETED, after.state
     now = resumed(desk)
@@ -280,21 +287,37 @@ def test_killed_with_its_worker_a_run_is_called_crashed_and_told_and_the_next_on
 
 
 def test_a_worker_killed_alone_leaves_its_run_to_complete(desk: Desk, sample: Path) -> None:
+    making = desk.worker()
     run = desk.request(RETRAIN, **tiny(sample, num_episodes=LONG, time_budget=20.0, seed=3))
     wait_for_training(desk, run)
     [worker] = [pid for pid, words in desk.processes().items() if "prefect worker start" in words]
     os.kill(worker, signal.SIGKILL)
-    desk.stop(desk.started[1])
+    desk.stop(making)
     ended = desk.ended(run)
     assert ended.state is not None
     told = (ended.state.type, desk.flow_processes(run))
     assert told == (StateType.COMPLETED, []), ended.state
-    desk.start("worker")
+
+
+def test_a_locked_database_delays_a_run_and_fails_none(desk: Desk, sample: Path) -> None:
+    desk.worker()
+    run = desk.request(RETRAIN, **tiny(sample))
+    desk.wait(lambda: desk.state(run) == "RUNNING", "a run that runs")
+    locked = sqlite3.connect(desk.folder / "prefect" / "prefect.db", timeout=60.0, isolation_level=None)
+    try:
+        locked.execute("BEGIN EXCLUSIVE")
+        time.sleep(20.0)
+        locked.execute("ROLLBACK")
+    finally:
+        locked.close()
+    ended = desk.ended(run)
+    assert ended.state is not None and ended.state.type == StateType.COMPLETED, ended.state
 
 
 def test_a_scheduled_run_starts_by_itself_and_a_schedule_taken_out_of_the_file_is_gone(
     desk: Desk, sample: Path, tmp_path: Path
 ) -> None:
+    desk.worker()
     kept = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
     [retrain] = [one for one in kept["deployments"] if one["name"] == "retrain"]
     retrain["parameters"] = tiny(sample, book="sample")
