@@ -19,6 +19,7 @@ MAX_LEG_DISTANCE: Final = 0.20  # of the cheaper leg
 MAX_MULTIPLIER: Final = 6  # contracts are sold by up to a million coins (1000000MOG)
 # What any coin costs in any currency lies well inside; beyond it float64 books lose or overflow.
 PRICE_RANGE: Final = (1e-15, 1e12)
+MAX_NAME_LENGTH: Final = 100  # the longest symbols have thirty characters
 # No interval is longer than 8 hours. A day leaves room for a venue that skips settlements.
 MAX_SETTLEMENT_AHEAD: Final = pd.Timedelta(days=1)
 FUNDING_INTERVALS: Final = (1.0, 2.0, 4.0, 8.0)  # hours
@@ -35,6 +36,7 @@ RULES: Final[dict[str, str]] = {
     "not_a_number": "must be a number, with a decimal point and without separators or units",
     "not_a_time": "must be a time: ISO 8601, or an epoch in s, ms, us or ns",
     "missing_value": "must not be empty",
+    "name_too_long": f"must be a name of at most {MAX_NAME_LENGTH} characters",
     "time_out_of_range": f"must be between {EARLIEST:%Y} and {LATEST:%Y}",
     "not_finite": "must be finite",
     "not_positive": "must be above 0",
@@ -45,8 +47,8 @@ RULES: Final[dict[str, str]] = {
     "interval_missing": "a settled rate must have its interval",
     "same_exchange": "the exchanges of a pair must differ",
     "legs_apart": f"the prices of the legs must be within {MAX_LEG_DISTANCE:.0%} of each other",
-    "contract_multiplier": "the prices of the legs are a power of ten apart, as those of 1000PEPE and kPEPE are: "
-    "the contracts are of different size, so give both prices for one coin",
+    "contract_multiplier": "the prices of the legs are a power of ten apart, as if one were of 1000PEPE: "
+    "the contracts differ in size, so map them with --instruments, or give both prices for one coin",
     "settlement_too_far": "the next settlement must be within 24 hours of entry_time",
     "apr_disagrees": f"must be {APR_PER_PROFIT:.0f} times the profit per 8 h",
     "low_above_high": "low must not be above high",
@@ -111,7 +113,7 @@ def _checks(column: Column) -> list[pa.Check]:
     if column.kind == "time":  # one at or before entry_time is repaired, so it has no lower bound
         return [_rule("time_out_of_range", lambda s: s < LATEST)]
     if column.kind != "number":
-        return []
+        return [_rule("name_too_long", lambda s: s.str.len() <= MAX_NAME_LENGTH)]
     if name.endswith("funding_interval_hours"):
         return [_rule("interval_not_allowed", lambda s: s.isin(FUNDING_INTERVALS))]
     if name.endswith("funding_rate"):

@@ -20,7 +20,7 @@ from schemas.errors import DataError
 CSV_SUFFIXES: Final = (".csv", ".csv.gz", ".csv.zst")
 _CODECS: Final = {".gz": "gzip", ".zst": "zstd"}
 _HEAD_BYTES: Final = 1 << 16
-# Scanners write some thirty columns. Each costs time whatever the rows, so a broken header must not ask for many.
+# Scanners write some thirty columns. Each costs time whatever the rows; a broken header asks for too many.
 MAX_COLUMNS: Final = 1_000
 _BOM: Final = b"\xef\xbb\xbf"
 _LIKELY_DELIMITERS: Final = 10  # the most frequent signs of a header that is tried with other delimiters
