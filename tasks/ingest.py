@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from schemas.ingest import build_dataset, discover, input_fingerprint
+from schemas.ingest import build_dataset, discover, fingerprints, named_hashes
 from tasks import ui
-from tasks.cache import Cached, run_cached
+from tasks.cache import Cached, run_cached, versions
+from tasks.files import canonical_json, sha256_text
+from tasks.fingerprint import code_fingerprint
+from tasks.locks import hold
 from tasks.store import Store, resolve_root
 
 STEP = "ingest"
+_MODULES = ("tasks.ingest",)
 
 
 def ingest(
@@ -36,19 +42,47 @@ def ingest(
         DataError: The files are missing, unreadable, or too bad to use.
     """
     sources = discover(Path(data), Path(history) if history else None)
+    known = fingerprints(sources)
+    root = resolve_root()
 
     def compute(folder: Path) -> Mapping[str, Any]:
         ui.say("Reading and checking the data")
-        summary = build_dataset(
-            sources, folder, max_bad_fraction=max_bad_fraction, bars_open_stamped=bars_open_stamped
-        )
+        with _memo(root) as memo:
+            summary = build_dataset(
+                sources,
+                folder,
+                max_bad_fraction=max_bad_fraction,
+                bars_open_stamped=bars_open_stamped,
+                memo=memo,
+                known=known,
+            )
         return summary.model_dump(mode="json")
 
     return run_cached(
-        Store(resolve_root()),
+        Store(root),
         STEP,
-        modules=("tasks.ingest",),
-        inputs=input_fingerprint(sources),
+        modules=_MODULES,
+        inputs=named_hashes(known),
         params={"max_bad_fraction": max_bad_fraction, "bars_open_stamped": bars_open_stamped},
         compute=compute,
     )
+
+
+@contextmanager
+def _memo(root: Path) -> Iterator[Path]:
+    """Yield the folder that remembers what was read, for this process alone.
+
+    What other code has read may mean something else: each version of it has a folder, and those of others
+    are removed.
+    """
+    folder = root / "work" / STEP
+    with hold(
+        root / "work" / "locks" / f"{STEP}.lock",
+        purpose=STEP,
+        on_wait=lambda owner: ui.say(f"Waiting for {owner or 'another process'}, which is reading data too"),
+    ):
+        mine = folder / sha256_text(canonical_json([code_fingerprint(*_MODULES), versions()]))[:16]
+        for other in folder.glob("*"):
+            if other != mine:
+                shutil.rmtree(other, ignore_errors=True)
+        yield mine

@@ -6,23 +6,31 @@ Pandas and pandera are imported when a data set is built, not when a command lin
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.columns import TIME_COLUMN, TableName
-from schemas.errors import DataError
-from schemas.ingest.sources import SourceFile, Sources
+from schemas.columns import TableName
+from schemas.ingest.sources import Fingerprint, SourceFile, Sources, fingerprints
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
-    from schemas.ingest.clean import Cleaned
-    from schemas.ingest.parse import ParsedTable
-    from schemas.ingest.quarantine import Origins
-    from schemas.ingest.read import RawTable
+    from schemas.ingest.facts import DayFacts
+    from schemas.ingest.memo import Memo
+    from schemas.ingest.merge import MadeDay
+    from schemas.ingest.parts import FileParts
+
+LOG = logging.getLogger("carryflow")
 
 MAX_BAD_FRACTION: Final = 0.05
 SUMMARY_FILE: Final = "dataset.json"
@@ -57,7 +65,21 @@ class DatasetSummary(BaseModel):
     history_last: str | None = Field(description="Last history stamp.")
     quarantined: int = Field(description="Rows of both tables that broke a rule.")
     duplicates: int = Field(description="Rows of both tables dropped as exact duplicates.")
-    files: tuple[FileFacts, ...] = Field(description="Input files in the order of their rows.")
+    files: tuple[FileFacts, ...] = Field(description="Input files, by name.")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table that was read and made."""
+
+    name: TableName
+    files: tuple[FileParts, ...]
+    days: dict[str, MadeDay]
+
+    @property
+    def facts(self) -> dict[str, DayFacts]:
+        """Day -> what its clean rows look like."""
+        return {name: day.record.facts for name, day in self.days.items()}
 
 
 def build_dataset(
@@ -66,10 +88,16 @@ def build_dataset(
     *,
     max_bad_fraction: float = MAX_BAD_FRACTION,
     bars_open_stamped: bool = False,
+    memo: Path | None = None,
+    known: Mapping[SourceFile, Fingerprint] | None = None,
 ) -> DatasetSummary:
     """Read, check and clean the files of a data set, and write it.
 
-    Nothing is written before every row of every file has been judged.
+    The files are read in blocks, and a block's clean rows wait on disk, by day, until each day is put
+    together: memory holds two blocks and two days, whatever the size. A day's rows are in an order that
+    depends on what they say alone, so the data set is the same however its rows are spread over files.
+
+    Nothing is written to `out_dir` before every row of every file has been judged.
 
     Args:
         sources: The files, as `discover` finds them.
@@ -78,115 +106,160 @@ def build_dataset(
         max_bad_fraction: Largest share of a table's rows that may be quarantined.
         bars_open_stamped: The history's high and low are of the hour that begins at the row's stamp;
             they move to the row that ends it.
+        memo: A folder that remembers what was read, for the next build: lines that were read are not read
+            again, and days that stay are not made again. It may be deleted at any time and must not be
+            used by two processes at once; None remembers nothing.
+        known: The files' fingerprints, where they have been taken.
 
     Raises:
-        DataError: A file cannot be read as its table, or too many rows are bad.
+        DataError: A file cannot be read as its table, changed while it was read, or too many rows are bad.
         ValueError: `out_dir` already holds something.
     """
-    import pandas as pd
-
-    from schemas.ingest.days import write_days
-    from schemas.ingest.quality import QualityReport, table_quality
-    from schemas.ingest.quarantine import write_quarantine
+    from schemas.ingest.memo import Damaged, Memo
 
     if out_dir.exists() and any(out_dir.iterdir()):
         raise ValueError(f"{out_dir} is not empty")
-    opportunities = _judge("opportunities", sources.opportunities, max_bad_fraction)
-    history = None
-    if sources.history:
-        history = _judge("history", sources.history, max_bad_fraction, bars_open_stamped)
-    judged = [table for table in (opportunities, history) if table is not None]
-    quality = [table_quality(*table) for table in judged]
-    report = QualityReport(
-        opportunities=quality[0],
-        history=quality[1] if history is not None else None,
-        unused_files=sources.unused,
+    known = known if known is not None else fingerprints(sources)
+    with _workspace(memo, out_dir) as folder:
+        remembered = Memo(folder)
+        try:
+            return _build(sources, known, remembered, out_dir, max_bad_fraction, bars_open_stamped)
+        except Damaged as damage:
+            LOG.warning("%s was altered: reading all files again", damage)
+        remembered.clear()
+        if out_dir.exists():
+            for left in out_dir.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        return _build(sources, known, remembered, out_dir, max_bad_fraction, bars_open_stamped)
+
+
+@contextmanager
+def _workspace(memo: Path | None, out_dir: Path) -> Iterator[Path]:
+    if memo is not None:
+        yield memo
+        return
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".ingest-", dir=out_dir.parent) as folder:
+        yield Path(folder)
+
+
+def _build(
+    sources: Sources,
+    known: Mapping[SourceFile, Fingerprint],
+    memo: Memo,
+    out_dir: Path,
+    max_bad_fraction: float,
+    bars_open_stamped: bool,
+) -> DatasetSummary:
+    from schemas.ingest.files import WORKERS, read_parts
+    from schemas.ingest.parts import (
+        require_likely_units,
+        require_mostly_good,
+        require_one_period,
+        require_rows,
     )
+    from schemas.ingest.quality import QualityReport, table_quality
+    from schemas.ingest.quarantine import write_quarantine
+
+    asked: tuple[tuple[TableName, Sequence[SourceFile]], ...] = (
+        ("opportunities", sources.opportunities),
+        ("history", sources.history),
+    )
+    read: dict[TableName, tuple[FileParts, ...]] = {}
+    tables: list[_Table] = []
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for table, files in asked:
+            if files:
+                read[table] = tuple(read_parts(file, known[file], memo, pool) for file in files)
+                for file in read[table]:
+                    require_rows(file)
+                require_mostly_good(table, read[table], max_bad_fraction)
+                for file in read[table]:
+                    require_likely_units(file)
+                require_one_period(read[table])
+        for table, parts in read.items():
+            tables.append(_Table(table, parts, _make_days(memo, table, parts, pool, bars_open_stamped)))
+    quality = [table_quality(table.name, table.files, table.facts) for table in tables]
+    history = quality[1] if len(quality) > 1 else None
+    report = QualityReport(opportunities=quality[0], history=history, unused_files=sources.unused)
 
     out_dir.mkdir(parents=True, exist_ok=True)
-    days: set[str] = set()
-    for origins, cleaned, _ in judged:
-        days |= set(write_days(cleaned.frame, origins.table, out_dir / origins.table))
-    listed = pd.concat([bad for _, _, bad in judged], ignore_index=True)
-    write_quarantine(out_dir / QUARANTINE_FILE, listed)
+    for made in tables:
+        _place_days(memo, made, out_dir)
+    write_quarantine(out_dir / QUARANTINE_FILE, _quarantined(memo, tables))
     _write_json(out_dir / QUALITY_FILE, report)
     summary = DatasetSummary(
-        days=tuple(sorted(days)),
+        days=tuple(sorted({day for made in tables for day in made.days})),
         opportunity_rows=quality[0].clean,
-        history_rows=quality[1].clean if history is not None else 0,
+        history_rows=history.clean if history is not None else 0,
         first=quality[0].first,
         last=quality[0].last,
         has_history=history is not None,
-        history_first=quality[1].first if history is not None else None,
-        history_last=quality[1].last if history is not None else None,
+        history_first=history.first if history is not None else None,
+        history_last=history.last if history is not None else None,
         quarantined=sum(q.quarantined for q in quality),
         duplicates=sum(q.duplicates for q in quality),
         files=tuple(
             FileFacts(
                 name=file.name,
-                table=file.table,
-                sha256=raw.sha256,
-                bytes=raw.size,
-                rows=raw.text.num_rows + len(raw.broken),
+                table=table.name,
+                sha256=file.known.sha256,
+                bytes=file.known.size,
+                rows=file.rows,
             )
-            for origins, _, _ in judged
-            for file, raw in zip(origins.files, origins.raws, strict=True)
+            for table in tables
+            for file in table.files
         ),
     )
     _write_json(out_dir / SUMMARY_FILE, summary)
+    memo.keep(
+        [part.segment.id for table in tables for file in table.files for part in file.parts],
+        [(table.name, file.known.sha256) for table in tables for file in table.files],
+        [day.key for table in tables for day in table.days.values()],
+    )
     return summary
 
 
-def _judge(
-    table: TableName, files: Sequence[SourceFile], max_bad_fraction: float, bars_open_stamped: bool = False
-) -> tuple[Origins, Cleaned, pd.DataFrame]:
-    """Read the files of a table, and part good rows from bad ones."""
-    import pandas as pd
+def _make_days(
+    memo: Memo,
+    table: TableName,
+    files: Sequence[FileParts],
+    pool: ThreadPoolExecutor,
+    bars_open_stamped: bool,
+) -> dict[str, MadeDay]:
+    """Make the days of a table, several at once unless each needs the one before."""
+    from schemas.ingest.merge import days_of, make_day
 
-    from schemas.ingest.clean import broken_rules, clean_table
-    from schemas.ingest.parse import parse_table
-    from schemas.ingest.quarantine import (
-        Origins,
-        quarantine_table,
-        require_mostly_good,
-    )
-    from schemas.ingest.read import read_table
-
-    raws = tuple(read_table(file.path, table) for file in files)
-    parsed = [parse_table(raw, table) for raw in raws]
-    for file, raw, one in zip(files, raws, parsed, strict=True):
-        _require_times(file, raw, one)
-    origins = Origins(table, tuple(files), raws)
-    frame = pd.concat([one.frame for one in parsed], ignore_index=True)
-    unreadable = pd.DataFrame(
-        [
-            (start + bad.row, bad.column, bad.rule)
-            for start, one in zip(origins.starts, parsed, strict=False)
-            for bad in one.unreadable
-        ],
-        columns=["position", "column", "rule"],
-    )
-    # A value that could not be read is null by now; only readable rows are held against the rules.
-    readable = frame[~frame.index.isin(unreadable["position"])]
-    broken = broken_rules(readable, table)
-    listed = quarantine_table(origins, pd.concat([unreadable, broken], ignore_index=True))
-    require_mostly_good(origins, listed, max_bad_fraction)
-    good = readable[~readable.index.isin(broken["position"])]
-    return origins, clean_table(good, table, bars_open_stamped=bars_open_stamped), listed
+    days = days_of(table, [part.segment for file in files for part in file.parts])
+    if not (bars_open_stamped and table == "history"):
+        made = pool.map(lambda day: make_day(memo, day, None, bars_open_stamped=False), days)
+        return {day.name: one for day, one in zip(days, made, strict=True)}
+    found: dict[str, MadeDay] = {}
+    before: MadeDay | None = None
+    for day in days:
+        found[day.name] = before = make_day(memo, day, before, bars_open_stamped=True)
+    return found
 
 
-def _require_times(file: SourceFile, raw: RawTable, parsed: ParsedTable) -> None:
-    """Raise if not one time of a file can be read: its format is wrong, not its rows."""
-    column = TIME_COLUMN[file.table]
-    bad = [one for one in parsed.unreadable if one.column == column]
-    if not bad or parsed.frame[column].notna().any():
-        return
-    text = raw.text.column(raw.header.found[column])[bad[0].row].as_py()
-    raise DataError(
-        f"has no readable time: the first is {text!r}.",
-        f"{file.path}, column {column!r}, row {raw.line[bad[0].row]}",
-        "Write times as 2025-10-03T16:00:00Z (without a zone: UTC) or as an epoch in s, ms, us or ns.",
-    )
+def _place_days(memo: Memo, table: _Table, out_dir: Path) -> None:
+    """Put the days' files into a data set: the memo's own, under a second name where the disk can do that."""
+    (out_dir / table.name).mkdir()
+    for name, day in table.days.items():
+        target = out_dir / table.name / f"{name}.parquet"
+        try:
+            os.link(memo.day_file(day.key), target)
+        except OSError:
+            shutil.copyfile(memo.day_file(day.key), target)
+
+
+def _quarantined(memo: Memo, tables: Sequence[_Table]) -> Iterator[pa.Table]:
+    from schemas.ingest.quarantine import read_listed
+
+    for table in tables:
+        for file in table.files:
+            for part in file.parts:
+                if part.segment.quarantine:
+                    yield from read_listed(memo.quarantine(part.segment), file.name, table.name, part.line)
 
 
 def _write_json(path: Path, model: BaseModel) -> None:

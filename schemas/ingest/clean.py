@@ -1,8 +1,7 @@
-"""Second pass: values against the rules, then repairs, then duplicates. Every change is counted."""
+"""Second pass: values against the rules, then repairs. Every change is counted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -10,27 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandera.errors import SchemaErrors
 
-from schemas.columns import TIME_COLUMN, TableName, names
+from schemas.columns import TableName
 from schemas.tables import ROW_RULES, SCHEMAS, TIME_DTYPE
 
 LABEL_TOLERANCE_US: Final = 120 * 1_000_000  # a stamp this far past an hour is a label of that hour
 HOUR_US: Final = 3_600 * 1_000_000
+STAMPED: Final = "stamped_us"
 PROFIT_TOLERANCE: Final = (0.01, 0.001)  # relative; percent per 8 h
-
-
-@dataclass(frozen=True)
-class Cleaned:
-    """A table after the second pass.
-
-    Attributes:
-        frame: The clean rows in data-set order; RangeIndex.
-        duplicates: Rows dropped because a later one is equal in every column.
-        counts: What was repaired or looks odd -> how often; rows named here stay.
-    """
-
-    frame: pd.DataFrame
-    duplicates: int
-    counts: dict[str, int] = field(default_factory=dict)
 
 
 def broken_rules(frame: pd.DataFrame, table: TableName) -> pd.DataFrame:
@@ -67,26 +52,22 @@ def broken_rules(frame: pd.DataFrame, table: TableName) -> pd.DataFrame:
     return pd.concat(broken, ignore_index=True)
 
 
-def clean_table(frame: pd.DataFrame, table: TableName, *, bars_open_stamped: bool = False) -> Cleaned:
-    """Repair and deduplicate rows that hold all rules.
+def repair(frame: pd.DataFrame, table: TableName) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Mend rows that hold all rules.
 
     Args:
-        frame: Rows that break no rule, in data-set order.
+        frame: Rows that break no rule.
         table: The table they are of.
-        bars_open_stamped: High and low of a history row are of the hour that begins at its stamp.
+
+    Returns:
+        The rows, and what was mended or looks odd -> how often. Rows of a history have the column `STAMPED`:
+        the stamp as it was, in epoch microseconds.
     """
     frame = frame.reset_index(drop=True)
-    counts = _repair_opportunities(frame) if table == "opportunities" else _snap_history(frame)
-    # The last of equal rows stays, as the last row of the data set wins wherever rows tie.
-    repeated = frame.duplicated(keep="last").to_numpy()
-    frame = frame[~repeated].reset_index(drop=True)
-    if table == "history":
-        key = [TIME_COLUMN["history"], "exchange", "symbol"]
-        counts["several_rows_for_one_hour"] = int(frame.duplicated(subset=key, keep="last").sum())
-        if bars_open_stamped:
-            frame, counts["bars_shifted"], counts["bars_shifted_over_a_gap"] = _shift_bars(frame)
-        frame = frame[list(names("history"))]
-    return Cleaned(frame, int(repeated.sum()), counts)
+    if table == "opportunities":
+        return frame, _repair_opportunities(frame)
+    frame[STAMPED] = micros(frame["timestamp"])
+    return frame, _snap_history(frame)
 
 
 def micros(times: pd.Series) -> NDArray[np.int64]:
@@ -136,22 +117,3 @@ def _snap_history(frame: pd.DataFrame) -> dict[str, int]:
     label = _hour_label(stamp)
     frame["timestamp"] = _times(label, frame.index)
     return {"timestamp_snapped": int((label != stamp).sum())}
-
-
-def _shift_bars(frame: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:
-    """Give each row the high and low of the row before it, whose hour ends no later than this row.
-
-    Price and funding rate belong to the stamp itself and stay. Over a gap the bar waits for the next
-    row: a liquidation found late is better than one never found.
-
-    Returns:
-        The table, how many bars moved, and how many of them over more than an hour.
-    """
-    key = ["exchange", "symbol", "timestamp"]
-    bars = frame.drop_duplicates(subset=key, keep="last")[[*key, "high", "low"]].sort_values(key)
-    before = bars.groupby(["exchange", "symbol"])[["timestamp", "high", "low"]].shift()
-    moved = before[["high", "low"]].notna().any(axis=1)
-    waited = moved & (bars["timestamp"] - before["timestamp"] > pd.Timedelta(hours=1))
-    bars = bars.assign(high=before["high"], low=before["low"])
-    shifted = frame.drop(columns=["high", "low"]).merge(bars, on=key, how="left")
-    return shifted, int(moved.sum()), int(waited.sum())

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -27,53 +28,44 @@ def day_numbers(frame: pd.DataFrame, table: TableName) -> NDArray[np.int64]:
     return micros(frame[TIME_COLUMN[table]]) // _DAY_US
 
 
-def day_rows(frame: pd.DataFrame, table: TableName) -> dict[str, int]:
-    """Return how many rows each UTC day has, by `YYYY-MM-DD`; days without rows are left out."""
-    days, counts = np.unique(day_numbers(frame, table), return_counts=True)
-    written = np.datetime_as_string(days.astype("datetime64[D]"), unit="D")
-    return dict(zip(written.tolist(), counts.tolist(), strict=True))
+def day_names(days: NDArray[np.int64]) -> list[str]:
+    """Return days since 1970-01-01 as `YYYY-MM-DD`."""
+    return [str(day) for day in np.datetime_as_string(days.astype("datetime64[D]"), unit="D")]
 
 
-def write_days(frame: pd.DataFrame, table: TableName, folder: Path) -> dict[str, int]:
-    """Write one file per UTC day that has rows.
+def day_path(folder: Path, table: TableName, day: str) -> Path:
+    """Return where a data set keeps a day's rows of a table."""
+    return folder / table / f"{day}.parquet"
 
-    Rows keep the order of the data set. An extra column is in the files of those days that have a
-    value in it, so that a day's bytes do not depend on the columns of other days.
+
+def write_day(rows: pa.Table, table: TableName, path: Path) -> None:
+    """Write a day's clean rows in the order they have.
+
+    An extra column is in the files of those days that have a value in it, so that a day's bytes do not
+    depend on the columns of other days.
 
     Args:
-        frame: Clean rows.
+        rows: The table's columns and extra ones; text may be coded, NaN is null.
         table: The table they are of.
-        folder: Where `YYYY-MM-DD.parquet` go; created.
-
-    Returns:
-        Day -> number of rows.
+        path: The file; its folder exists.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    order = np.argsort(day_numbers(frame, table), kind="stable")
-    columns = _arrow_table(frame, table).take(pa.array(order)).combine_chunks()
-    start = 0
-    rows = day_rows(frame, table)
-    for day, count in rows.items():
-        _write_day(columns.slice(start, count), table, folder / f"{day}.parquet")
-        start += count
-    return rows
-
-
-def _arrow_table(frame: pd.DataFrame, table: TableName) -> pa.Table:
-    """Return the frame without pandas metadata, which would record the frame's index."""
     kinds = {column.name: column.kind for column in COLUMNS[table]}
-    extra = sorted(name for name in frame.columns if name not in kinds)
-    ordered = (*names(table), *extra)
-    types = [(name, _ARROW_TYPES.get(kinds.get(name, "symbol"), pa.string())) for name in ordered]
-    arrays = [pa.array(frame[name].array, type=kind, from_pandas=True) for name, kind in types]
-    return pa.Table.from_arrays(arrays, schema=pa.schema(types))
-
-
-def _write_day(rows: pa.Table, table: TableName, path: Path) -> None:
     canonical = names(table)
-    kept = [name for name in rows.column_names if name in canonical or rows[name].null_count < rows.num_rows]
-    rows = rows.select(kept)
-    pq.write_table(rows, path, compression="zstd", compression_level=3, version="2.6", row_group_size=1 << 20)
+    extra = sorted(
+        name for name in rows.column_names if name not in kinds and rows[name].null_count < len(rows)
+    )
+    columns, types = [], []
+    for name in (*canonical, *extra):
+        kind = _ARROW_TYPES.get(kinds.get(name, "symbol"), pa.string())
+        column = rows[name]
+        if kinds.get(name) == "number":
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+        columns.append(column.cast(kind))
+        types.append(pa.field(name, kind))
+    pq.write_table(
+        pa.Table.from_arrays(columns, schema=pa.schema(types)),
+        path, compression="zstd", compression_level=3, version="2.6", row_group_size=1 << 20,
+    )  # fmt: skip
 
 
 def read_day(dataset: Path, table: TableName, day: str) -> pd.DataFrame:
@@ -84,7 +76,7 @@ def read_day(dataset: Path, table: TableName, day: str) -> pd.DataFrame:
         table: `opportunities` or `history`.
         day: `YYYY-MM-DD`, UTC.
     """
-    path = dataset / table / f"{day}.parquet"
+    path = day_path(dataset, table, day)
     if path.exists():
         return pq.read_table(path, partitioning=None).to_pandas()  # type: ignore[no-any-return]
     dtypes: dict[str, Any] = {"time": TIME_DTYPE, "number": np.dtype("float64")}

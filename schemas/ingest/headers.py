@@ -6,7 +6,6 @@ Light on purpose: finding the files of a data set needs this and no table librar
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -59,7 +58,8 @@ def reading(path: Path) -> Iterator[None]:
         raise DataError(what, str(path), remedy) from error
 
 
-def _unpacked(stream: IO[bytes], path: Path) -> IO[bytes]:
+def unpacked(stream: IO[bytes], path: Path) -> IO[bytes]:
+    """Return the text of a file as a stream, unpacked if its name says it is packed."""
     codec = _CODECS.get(path.suffix.lower())
     if codec is None:
         return stream
@@ -69,38 +69,35 @@ def _unpacked(stream: IO[bytes], path: Path) -> IO[bytes]:
     return cast("IO[bytes]", unpacked)
 
 
-def read_file(path: Path) -> tuple[bytes, bytes]:
-    """Return the bytes of a file as they are on disk, and unpacked if its name says it is packed.
+def require_text(path: Path, content: bytes, *, whole: bool, lines_before: int = 0) -> None:
+    """Raise unless the bytes are UTF-8 text.
 
-    Raises:
-        DataError: The file cannot be read, or its packed data is damaged or cut short.
+    Args:
+        path: The file.
+        content: Bytes of it.
+        whole: They do not end inside a character.
+        lines_before: Lines of the file before them.
     """
-    with reading(path):
-        on_disk = path.read_bytes()
-        return on_disk, _unpacked(io.BytesIO(on_disk), path).read()
-
-
-def require_text(path: Path, content: bytes, *, whole: bool) -> None:
-    """Raise unless the bytes are UTF-8 text; a head may end inside a character."""
     for magic, (what, remedy) in _MAGIC.items():
-        if content.startswith(magic):
+        if not lines_before and content.startswith(magic):
             raise DataError(f"is {what}, not plain CSV text.", str(path), remedy)
     nul = content.find(b"\0")
     if nul >= 0:
-        if _is_utf16(content):
+        if not lines_before and _is_utf16(content):
             raise DataError("is UTF-16 text, not plain CSV text.", str(path), "Save it as UTF-8.")
-        line = content.count(b"\n", 0, nul) + 1
+        line = lines_before + content.count(b"\n", 0, nul) + 1
         raise DataError(
             "is not a text file: it holds zero bytes.",
             f"{path}, row {line}",
             "Remove them, or export the table again as UTF-8 CSV.",
         )
     try:
-        str(content, "utf-8")
+        if not content.isascii():
+            str(content, "utf-8")
     except UnicodeDecodeError as error:
         if not whole and error.start >= len(content) - 4:
             return
-        line = content.count(b"\n", 0, error.start) + 1
+        line = lines_before + content.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"is not UTF-8 text: it holds the byte 0x{content[error.start]:02x}.",
             f"{path}, row {line}",
@@ -134,7 +131,7 @@ def read_header(path: Path) -> list[str]:
         DataError: The file is empty, not text, begins with a line that is no header, or cannot be read.
     """
     with reading(path), path.open("rb") as stream:
-        head = _unpacked(stream, path).read(_HEAD_BYTES)
+        head = unpacked(stream, path).read(_HEAD_BYTES)
     require_text(path, head, whole=False)
     return _names(path, split_header(path, head)[0])
 

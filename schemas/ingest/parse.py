@@ -1,6 +1,7 @@
 """First pass: text -> types. A value that is not what its column holds is marked, never guessed.
 
-Each distinct text is read once: a column of 100,000 rows has few distinct times and venues.
+Numbers are read as they come. Where a column holds anything else, and for times and names, each distinct
+text is read once: a column of 100,000 rows has few distinct times and venues.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from schemas.columns import COLUMNS, Column, TableName
-from schemas.ingest.read import RawTable
+from schemas.columns import COLUMNS, Column, Header, TableName
 from schemas.tables import TEXT_DTYPE, TIME_DTYPE
 
 Bool = NDArray[np.bool_]
@@ -35,57 +35,52 @@ _EPOCH_LIMITS: Final = ((1e11, 1_000_000.0), (1e14, 1_000.0), (1e17, 1.0))
 
 
 @dataclass(frozen=True)
-class Unreadable:
-    """A value that could not be read.
-
-    Attributes:
-        row: Position in the file's rows.
-        column: Canonical column name.
-        rule: `not_a_number` or `not_a_time`.
-    """
-
-    row: int
-    column: str
-    rule: str
-
-
-@dataclass(frozen=True)
 class ParsedTable:
-    """The rows of one file as types, and what could not be read.
+    """Rows as types, and what could not be read.
 
     Attributes:
         frame: Canonical columns in order (null where the file has none), then carried extra columns as text.
-        unreadable: Values that are not of their column's kind; they are null in `frame`.
+        coded: The text columns of `frame` as Arrow arrays: names as dictionaries, extra columns plain.
+        unreadable: (column, rule) -> (n,) whether a value is not of its column's kind; `frame` has null.
     """
 
     frame: pd.DataFrame
-    unreadable: tuple[Unreadable, ...]
+    coded: dict[str, Any]
+    unreadable: dict[tuple[str, str], Bool]
 
 
-def parse_table(raw: RawTable, table: TableName) -> ParsedTable:
-    """Read the columns of a raw table as times, names and numbers.
+def parse_table(text: pa.Table, header: Header, table: TableName) -> ParsedTable:
+    """Read the columns of text rows as times, names and numbers.
 
     Args:
-        raw: The rows of a file, as text.
+        text: Rows as text, a column per header position.
+        header: What stands at which position.
         table: The table they are of; extra columns of opportunities are carried as text.
     """
     columns: dict[str, Any] = {}
-    unreadable: list[Unreadable] = []
+    coded: dict[str, Any] = {}
+    unreadable: dict[tuple[str, str], Bool] = {}
     for column in COLUMNS[table]:
-        position = raw.header.found.get(column.name)
+        position = header.found.get(column.name)
         if position is None:
-            columns[column.name] = _nothing(column, raw.text.num_rows)
+            columns[column.name] = _nothing(column, text.num_rows)
             continue
-        values, bad = _read_column(raw.text.column(position), column)
-        columns[column.name] = values
-        rule = "not_a_time" if column.kind == "time" else "not_a_number"
-        unreadable += [Unreadable(int(row), column.name, rule) for row in np.flatnonzero(bad)]
+        values = text.column(position)
+        bad = None
+        if column.kind == "number":
+            columns[column.name], bad = _read_number_column(values)
+        elif column.kind == "time":
+            columns[column.name], bad = _read_time_column(values)
+        else:
+            coded[column.name] = _read_name_column(values, lower=column.kind == "venue")
+            columns[column.name] = _text(coded[column.name])
+        if bad is not None and bad.any():
+            unreadable[column.name, "not_a_time" if column.kind == "time" else "not_a_number"] = bad
     if table == "opportunities":
-        for name in sorted(raw.header.extra):
-            text = raw.text.column(raw.header.extra[name]).combine_chunks()
-            empty = pc.equal(text, "")
-            columns[name] = _text(pc.if_else(empty, pa.scalar(None, pa.string()), text))
-    return ParsedTable(pd.DataFrame(columns), tuple(unreadable))
+        for name in sorted(header.extra):
+            coded[name] = _joined(text.column(header.extra[name]))
+            columns[name] = _text(coded[name])
+    return ParsedTable(pd.DataFrame(columns), coded, unreadable)
 
 
 def _nothing(column: Column, rows: int) -> Any:
@@ -98,28 +93,57 @@ def _utc(times: NDArray[np.datetime64]) -> pd.Series:
     return pd.Series(pd.DatetimeIndex(times).tz_localize("UTC").astype(TIME_DTYPE))
 
 
-def _text(values: Any) -> pd.Series:
-    return pd.Series(pd.array(values, dtype=TEXT_DTYPE))
+def _text(coded: Any) -> pd.Series:
+    return pd.Series(pd.array(coded.cast(pa.string()), dtype=TEXT_DTYPE))
 
 
-def _read_column(text: Any, column: Column) -> tuple[Any, Bool]:
-    """Return a column's values and which of them could not be read."""
-    coded = pc.dictionary_encode(text).combine_chunks()
-    if isinstance(coded, pa.ChunkedArray):  # a column without rows has no chunk to combine
-        return _nothing(column, 0), np.zeros(0, dtype=bool)
-    code = coded.indices.to_numpy(zero_copy_only=False)
-    distinct = pc.utf8_trim_whitespace(coded.dictionary)
-    null = pc.is_in(pc.utf8_lower(distinct), value_set=pa.array(NULL_TEXTS)).to_numpy(zero_copy_only=False)
-    distinct = pc.if_else(pa.array(null), pa.scalar(None, pa.string()), distinct)
-    if column.kind == "number":
-        number, bad = read_numbers(distinct)
-        return number[code], bad[code]
-    if column.kind == "time":
-        time, bad = read_times(distinct)
-        return _utc(time[code]), bad[code]
-    if column.kind == "venue":
+def _joined(column: Any) -> Any:
+    """Return a column of several chunks, or of none, as one array."""
+    joined = column.combine_chunks()
+    if isinstance(joined, pa.ChunkedArray):
+        return joined.chunk(0) if joined.num_chunks else pa.array([], joined.type)
+    return joined
+
+
+def _distinct(text: Any) -> tuple[NDArray[np.int64], Any]:
+    """Return the code of each row, and the distinct texts, trimmed; a text that means no value is null.
+
+    A row without a text has the last code.
+    """
+    coded = _joined(pc.dictionary_encode(text))
+    distinct = pa.concat_arrays([pc.utf8_trim_whitespace(coded.dictionary), pa.nulls(1, pa.string())])
+    code = pc.fill_null(coded.indices, len(distinct) - 1).to_numpy(zero_copy_only=False)
+    null = pc.is_in(pc.utf8_lower(distinct), value_set=pa.array(NULL_TEXTS))
+    return code, pc.if_else(null, pa.scalar(None, pa.string()), distinct)
+
+
+def _read_number_column(text: Any) -> tuple[NDArray[np.float64], Bool | None]:
+    """Return a column's values and which of them could not be read; None if all could."""
+    try:
+        number = pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        number = None
+    # A text that Arrow takes for NaN may be a word for "no value", or nothing that anybody meant.
+    if number is not None and np.isnan(number).sum() == text.null_count:
+        return number + 0.0, None  # no negative zeros: equal values have equal bits
+    code, distinct = _distinct(text)
+    values, bad = read_numbers(distinct)
+    return values[code] + 0.0, bad[code]
+
+
+def _read_time_column(text: Any) -> tuple[pd.Series, Bool]:
+    code, distinct = _distinct(text)
+    times, bad = read_times(distinct)
+    return _utc(times[code]), bad[code]
+
+
+def _read_name_column(text: Any, *, lower: bool) -> Any:
+    """Return names as an Arrow dictionary, each distinct name once."""
+    code, distinct = _distinct(text)
+    if lower:
         distinct = pc.utf8_lower(distinct)
-    return _text(distinct.take(coded.indices)), np.zeros(len(code), dtype=bool)
+    again = pc.dictionary_encode(distinct)
+    return pa.DictionaryArray.from_arrays(again.indices.take(pa.array(code)), again.dictionary)
 
 
 def read_numbers(text: Any) -> tuple[NDArray[np.float64], Bool]:

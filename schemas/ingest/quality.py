@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from schemas.columns import TIME_COLUMN
-from schemas.ingest.clean import HOUR_US, Cleaned, micros
-from schemas.ingest.days import day_rows
-from schemas.ingest.quarantine import Origins
+from schemas.columns import COLUMNS, TableName
+from schemas.ingest.clean import HOUR_US
+from schemas.ingest.facts import ColumnRange, DayFacts
+from schemas.ingest.parts import FileParts
+from schemas.ingest.segments import EXAMPLES
 from schemas.tables import RULES
 
-EXAMPLES: Final = 3
 LONGEST_GAPS: Final = 20
-LONGEST_PATH: Final = 12
 
 
 class _Model(BaseModel):
@@ -63,7 +62,7 @@ class TableQuality(_Model):
     Attributes:
         rows_in: Rows of all files; lines without any value are `blank_lines` and not rows.
         clean: Rows written.
-        duplicates: Rows dropped because a later one is equal in every column.
+        duplicates: Rows dropped because another one is equal in every column.
         quarantined: Rows that break at least one rule.
         rules: Broken rule -> rows and examples.
         counts: What was repaired, filled in or looks odd -> how often.
@@ -120,48 +119,55 @@ class QualityReport(_Model):
     unused_files: tuple[str, ...]
 
 
-def table_quality(origins: Origins, cleaned: Cleaned, listed: pd.DataFrame) -> TableQuality:
+def table_quality(table: TableName, files: Sequence[FileParts], days: Mapping[str, DayFacts]) -> TableQuality:
     """Describe one table.
 
     Args:
-        origins: Where the rows came from.
-        cleaned: The clean rows.
-        listed: The quarantined rows of this table, as `quarantine_table` lists them.
+        table: The table.
+        files: What was read, in the order of the report.
+        days: Day -> what its clean rows look like, in order of time; at least one.
     """
-    table, frame = origins.table, cleaned.frame
-    time = micros(frame[TIME_COLUMN[table]])
-    hours, missing, gaps = _gaps(time)
-    sides = ("long_", "short_") if table == "opportunities" else ("",)
-    venues = pd.concat([frame[f"{side}exchange"] for side in sides]).value_counts()
-    headers = [raw.header for raw in origins.raws]
+    facts = list(days.values())
+    hours, missing, gaps = _gaps(facts)
+    headers = [file.head.header for file in files]
     extra = {name for header in headers for name in header.extra}
     nameless = {f"column {position + 1}" for header in headers for position in header.index}
+    carried = tuple(sorted(extra)) if table == "opportunities" else ()
+    counted = [part.segment.counts for file in files for part in file.parts]
+    open_ends = sum(not file.parts[-1].closed for file in files if file.parts)
     return TableQuality(
-        rows_in=origins.rows_in,
-        clean=len(frame),
-        duplicates=cleaned.duplicates,
-        quarantined=len(listed[["file", "row"]].drop_duplicates()),
-        blank_lines=sum(raw.blank for raw in origins.raws),
-        rules=_rules(listed),
-        counts=cleaned.counts,
-        first=_iso(time.min()),
-        last=_iso(time.max()),
+        rows_in=sum(file.rows for file in files),
+        clean=sum(day.rows for day in facts),
+        duplicates=sum(day.duplicates for day in facts),
+        quarantined=sum(file.bad_rows for file in files),
+        blank_lines=sum(part.segment.blank for file in files for part in file.parts),
+        rules=_rules(files),
+        counts=_sums([*counted, *(day.counts for day in facts), {"last_line_without_an_end": open_ends}]),
+        first=_iso(min(day.first for day in facts)),
+        last=_iso(max(day.last for day in facts)),
         hours=hours,
         hours_without_rows=missing,
         gaps=gaps,
-        days=day_rows(frame, table),
-        venues=_counts(venues.sort_index()),
-        symbols=_counts(frame["symbol"].value_counts().sort_index()),
-        columns={str(name): _facts(frame[name]) for name in frame.columns},
-        extra_columns=tuple(sorted(extra)) if table == "opportunities" else (),
+        days={name: day.rows for name, day in days.items()},
+        venues=dict(sorted(_sums([day.venues for day in facts]).items())),
+        symbols=dict(sorted(_sums([day.symbols for day in facts]).items())),
+        columns={
+            name: _facts([day.columns.get(name) for day in facts], sum(day.rows for day in facts), kind)
+            for name, kind in [*((c.name, c.kind) for c in COLUMNS[table]), *((n, "text") for n in carried)]
+        },
+        extra_columns=carried,
         dropped_columns=tuple(sorted(nameless | (extra if table == "history" else set()))),
         absent_columns={n: h.lookalike.get(n) for h in headers for n in h.absent},
-        interval_changes=_interval_changes(frame, time, sides),
+        interval_changes=_interval_changes(facts),
     )
 
 
-def _counts(series: pd.Series) -> dict[str, int]:
-    return dict(zip(series.index.astype(str), series.astype(int).tolist(), strict=True))
+def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for one in counts:
+        for name, count in one.items():
+            total[name] = total.get(name, 0) + count
+    return total
 
 
 def _iso(us: Any) -> str:
@@ -169,34 +175,39 @@ def _iso(us: Any) -> str:
     return stamp.isoformat().replace("+00:00", "Z")
 
 
-def _rules(listed: pd.DataFrame) -> dict[str, BrokenRule]:
-    rules: dict[str, BrokenRule] = {}
-    for rule, group in listed.groupby("rule", sort=True):
-        examples = tuple(
-            Example.model_validate(one)
-            for one in group.head(EXAMPLES)[["file", "row", "column", "value"]].to_dict("records")
-        )
-        rows = len(group[["file", "row"]].drop_duplicates())
-        rules[str(rule)] = BrokenRule(meaning=RULES[str(rule)], rows=rows, examples=examples)
-    return rules
+def _rules(files: Sequence[FileParts]) -> dict[str, BrokenRule]:
+    rows: dict[str, int] = {}
+    examples: dict[str, list[Example]] = {}
+    for file in files:
+        for part in file.parts:
+            for rule, found in part.segment.rules.items():
+                rows[rule] = rows.get(rule, 0) + found.rows
+                shown = examples.setdefault(rule, [])
+                shown += [
+                    Example(file=file.name, row=part.line + bad.line, column=bad.column, value=bad.value)
+                    for bad in found.examples[: EXAMPLES - len(shown)]
+                ]
+    return {
+        rule: BrokenRule(meaning=RULES[rule], rows=rows[rule], examples=tuple(examples[rule]))
+        for rule in sorted(rows)
+    }
 
 
-def _facts(values: pd.Series) -> ColumnFacts:
-    known = values.dropna()
-    nulls = int(len(values) - len(known))
-    if known.empty:
+def _facts(days: Sequence[ColumnRange | None], rows: int, kind: str) -> ColumnFacts:
+    known = [day for day in days if day is not None and day.known]
+    nulls = rows - sum(day.known for day in known)
+    if not known:
         return ColumnFacts(nulls=nulls)
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        us = micros(known)
-        return ColumnFacts(nulls=nulls, min=_iso(us.min()), max=_iso(us.max()))
-    if values.dtype == np.dtype("float64"):
-        return ColumnFacts(nulls=nulls, min=float(known.min()), max=float(known.max()))
-    return ColumnFacts(nulls=nulls, min=str(known.min()), max=str(known.max()))
+    low: Any = min(day.min for day in known)  # type: ignore[type-var]
+    high: Any = max(day.max for day in known)  # type: ignore[type-var]
+    if kind == "time":
+        return ColumnFacts(nulls=nulls, min=_iso(low), max=_iso(high))
+    return ColumnFacts(nulls=nulls, min=low, max=high)
 
 
-def _gaps(time: NDArray[np.int64]) -> tuple[int, int, tuple[Gap, ...]]:
+def _gaps(days: Sequence[DayFacts]) -> tuple[int, int, tuple[Gap, ...]]:
     """Return the hours from first to last row, how many have no row, and the longest gaps."""
-    hours = np.unique(-(-time // HOUR_US))  # the hour at or after a row is the first that may know it
+    hours = np.unique(np.concatenate([np.array(day.hours, dtype=np.int64) for day in days]))
     total = int(hours[-1] - hours[0]) + 1
     missing = np.diff(hours) - 1
     longest = sorted(np.flatnonzero(missing), key=lambda i: (-missing[i], i))[:LONGEST_GAPS]
@@ -211,23 +222,15 @@ def _gaps(time: NDArray[np.int64]) -> tuple[int, int, tuple[Gap, ...]]:
     return total, int(missing.sum()), gaps
 
 
-def _interval_changes(frame: pd.DataFrame, time: NDArray[np.int64], sides: tuple[str, ...]) -> dict[str, str]:
+def _interval_changes(days: Sequence[DayFacts]) -> dict[str, str]:
     """Return the instruments whose funding interval changes, with their intervals in order."""
-    seen = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "instrument": frame[f"{side}exchange"] + " " + frame["symbol"],
-                    "time": time,
-                    "hours": frame[f"{side}funding_interval_hours"],
-                }
-            )
-            for side in sides
-        ]
-    ).dropna()
-    seen = seen.sort_values("time", kind="stable")
-    changed = seen["hours"] != seen.groupby("instrument")["hours"].shift()
-    steps = seen[changed].groupby("instrument", sort=True)["hours"].agg(list)
+    steps: dict[str, list[float]] = {}
+    for day in days:
+        for name, intervals in day.intervals.items():
+            known = steps.setdefault(name, [])
+            known += intervals if not known or known[-1] != intervals[0] else intervals[1:]
     return {
-        str(name): " -> ".join(f"{h:g}" for h in hours) for name, hours in steps.items() if len(hours) > 1
+        name: " -> ".join(f"{hours:g}" for hours in steps[name])
+        for name in sorted(steps)
+        if len(steps[name]) > 1
     }

@@ -2,148 +2,120 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from schemas.columns import COLUMNS, TableName
-from schemas.errors import DataError
-from schemas.ingest.read import RawTable
-from schemas.ingest.sources import SourceFile
-from schemas.tables import ROW_RULES, RULES
+from schemas.columns import COLUMNS, Header, TableName
+from schemas.ingest.read import TextRows
+from schemas.tables import ROW_RULES
 
 QUARANTINE_COLUMNS: Final = ("file", "row", "table", "column", "rule", "value")
 _LONGEST_VALUE: Final = 200
 _SCHEMA: Final = pa.schema(
     [pa.field(name, pa.int64() if name == "row" else pa.string()) for name in QUARANTINE_COLUMNS]
 )
+_BROKEN: Final = pa.schema([_SCHEMA.field(name) for name in ("row", "column", "rule", "value")])
+_ROW_GROUP: Final = 1 << 16
 
 
-@dataclass(frozen=True)
-class Origins:
-    """Where each row of a table came from; position p counts the rows of all files, in order.
-
-    Attributes:
-        table: The table.
-        files: Its files, in the order of their rows.
-        raws: The files' rows as text.
-    """
-
-    table: TableName
-    files: tuple[SourceFile, ...]
-    raws: tuple[RawTable, ...]
-
-    @property
-    def starts(self) -> NDArray[np.int64]:
-        """(files + 1,) position of each file's first row; the last is the number of rows."""
-        return np.concatenate([[0], np.cumsum([raw.text.num_rows for raw in self.raws])]).astype(np.int64)
-
-    @property
-    def rows_in(self) -> int:
-        """Rows of the files, those that could not be split into fields included."""
-        return int(self.starts[-1]) + sum(len(raw.broken) for raw in self.raws)
-
-    def texts(self, file: int, rows: NDArray[np.int64], column: str) -> list[str]:
-        """Return the text of a column at some rows of a file, as it stands there."""
-        raw = self.raws[file]
-        position = raw.header.found.get(column)
-        if position is None:
-            return [""] * len(rows)
-        return list(raw.text.column(position).take(pa.array(rows)).to_pylist())
-
-
-def quarantine_table(origins: Origins, broken: pd.DataFrame) -> pd.DataFrame:
+def list_broken(rows: TextRows, header: Header, table: TableName, broken: pd.DataFrame) -> pa.Table:
     """List every rule that a row breaks.
 
     Args:
-        origins: Where the rows came from.
+        rows: The rows as text.
+        header: What stands at which position of them.
+        table: The table they are of.
         broken: Columns position, column, rule; a row may break several.
 
     Returns:
-        One line per row and rule: file, row (line number in the file), table, column, rule, value.
+        One line per row and rule, in order: row (its line, from 0, of the lines read), column, rule, value.
     """
-    starts = origins.starts
-    file_of = np.searchsorted(starts, broken["position"].to_numpy(dtype=np.int64), side="right") - 1
-    parts = [_whole_lines(origins)]
-    broken = broken.assign(file=file_of)
-    kinds = broken[["file", "column", "rule"]].drop_duplicates()
-    for file, column, rule in zip(kinds["file"], kinds["column"], kinds["rule"], strict=True):
-        same = (broken["file"] == file) & (broken["column"] == column) & (broken["rule"] == rule)
-        group = broken[same]
-        rows = group["position"].to_numpy(dtype=np.int64) - starts[file]
-        if rule in ROW_RULES:
-            shown = ROW_RULES[rule][1]
-            texts = zip(*(origins.texts(file, rows, name) for name in shown), strict=True)
-            values = [", ".join(f"{n} {v}" for n, v in zip(shown, text, strict=True)) for text in texts]
-        else:
-            values = origins.texts(file, rows, column)
-        lines = origins.raws[file].line[rows]
-        parts.append(_lines(file, lines, column, rule.partition(":")[0], values))
-    listed = pd.concat(parts, ignore_index=True)
-    order = {column.name: place for place, column in enumerate(COLUMNS[origins.table])}
-    listed["place"] = listed["column"].map(order).fillna(-1)
-    listed = listed.sort_values(["file", "row", "place", "rule"], kind="stable", ignore_index=True)
-    listed["file"] = [origins.files[file].name for file in listed["file"]]
-    listed["table"] = origins.table
-    listed["value"] = [
-        v if len(v) <= _LONGEST_VALUE else v[: _LONGEST_VALUE - 1] + "…" for v in listed["value"]
-    ]
-    return listed[list(QUARANTINE_COLUMNS)]
+    order = {column.name: place for place, column in enumerate(COLUMNS[table])}
+    lines = [line.line for line in rows.broken]
+    parts = [_part(lines, "", [b.rule for b in rows.broken], pa.array([b.text for b in rows.broken]))]
+    places = [np.full(len(lines), -1)]
+    for kind, group in broken.groupby(["column", "rule"], sort=False):
+        column, rule = map(str, kind)
+        position = group["position"].to_numpy(dtype=np.int64)
+        shown = ROW_RULES[rule][1] if rule in ROW_RULES else (column,)
+        texts = [_texts(rows, header, name, position) for name in shown]
+        if len(texts) > 1:
+            named = [
+                pc.binary_join_element_wise(name, text, " ") for name, text in zip(shown, texts, strict=True)
+            ]
+            texts = [pc.binary_join_element_wise(*named, ", ")]
+        parts.append(_part(rows.line[position], column, rule.partition(":")[0], texts[0]))
+        places.append(np.full(len(position), order[column]))
+    listed = pa.concat_tables(parts)
+    rule_rank = np.unique(listed["rule"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)[1]
+    by = np.lexsort((rule_rank, np.concatenate(places), listed["row"].to_numpy()))
+    return listed.take(pa.array(by)).combine_chunks()
 
 
-def _whole_lines(origins: Origins) -> pd.DataFrame:
-    found = [(file, line) for file, raw in enumerate(origins.raws) for line in raw.broken]
-    return pd.DataFrame(
-        {
-            "file": np.array([file for file, _ in found], dtype=np.int64),
-            "row": np.array([line.line for _, line in found], dtype=np.int64),
-            "column": "",
-            "rule": [line.rule for _, line in found],
-            "value": [line.text for _, line in found],
-        }
+def _texts(rows: TextRows, header: Header, column: str, position: Any) -> Any:
+    """Return the text of a column at some rows, as it stands there."""
+    at = header.found.get(column)
+    if at is None:
+        return pa.array([""] * len(position), pa.string())
+    return pc.fill_null(rows.text.column(at).take(pa.array(position)).combine_chunks(), "")
+
+
+def _part(lines: Any, column: str, rule: str | list[str], values: Any) -> pa.Table:
+    count = len(lines)
+    values = values.cast(pa.string())
+    long = pc.greater(pc.utf8_length(values), _LONGEST_VALUE)
+    cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(values, 0, _LONGEST_VALUE - 1), "…", "")
+    rules = pa.array([rule] * count if isinstance(rule, str) else rule, pa.string())
+    return pa.table(
+        [
+            pa.array(lines, pa.int64()),
+            pa.array([column] * count, pa.string()),
+            rules,
+            pc.if_else(long, cut, values),
+        ],
+        schema=_BROKEN,
     )
 
 
-def _lines(file: int, lines: NDArray[np.int64], column: str, rule: str, values: list[str]) -> pd.DataFrame:
-    return pd.DataFrame({"file": file, "row": lines, "column": column, "rule": rule, "value": values})
-
-
-def require_mostly_good(origins: Origins, listed: pd.DataFrame, max_bad_fraction: float) -> None:
-    """Refuse a table of which too many rows are bad.
+def read_listed(path: Path, file: str, table: TableName, first_line: int) -> Iterator[pa.Table]:
+    """Yield the lines that `list_broken` made of a part of a file, as they stand in the quarantine.
 
     Args:
-        origins: Where the rows came from.
-        listed: The quarantined rows, as `quarantine_table` lists them.
-        max_bad_fraction: Largest share of rows that may be quarantined.
-
-    Raises:
-        DataError: More rows than that are bad, or all of them.
+        path: Where they were written as Parquet.
+        file: Name of the file.
+        table: The table it is of.
+        first_line: Its line number of the part's first line.
     """
-    bad, rows = len(listed[["file", "row"]].drop_duplicates()), origins.rows_in
-    if not bad or (bad < rows and bad <= max_bad_fraction * rows):
-        return
-    worst = str(listed["rule"].value_counts().sort_index().idxmax())
-    of_worst = listed[listed["rule"] == worst]
-    first = of_worst.iloc[0]
-    path = next(file.path for file in origins.files if file.name == first["file"])
-    column = f", column {first['column']!r}" if first["column"] else ""
-    value = first["value"] if len(first["value"]) <= 60 else first["value"][:57] + "..."
-    allowed = "none is left" if bad == rows else f"more than the {max_bad_fraction:.3g} allowed"
-    raise DataError(
-        f"{bad} of {rows} rows of {origins.table} break a rule ({bad / rows:.1%}), {allowed}; "
-        f"the most frequent rule: {RULES[worst]} ({len(of_worst)} rows, the first here with {value!r}).",
-        f"{path}{column}, row {first['row']}",
-        "Mend or remove these rows" + (", or raise max_bad_fraction." if bad < rows else "."),
-    )
+    with pq.ParquetFile(path) as listed:
+        for batch in listed.iter_batches(_ROW_GROUP):
+            count = batch.num_rows
+            columns = {
+                "file": pa.array([file] * count, pa.string()),
+                "row": pc.add(batch["row"], first_line),
+                "table": pa.array([table] * count, pa.string()),
+                **{name: batch[name] for name in ("column", "rule", "value")},
+            }
+            yield pa.table(columns, schema=_SCHEMA)
 
 
-def write_quarantine(path: Path, listed: pd.DataFrame) -> None:
-    """Write quarantined rows as Parquet; the file is there also when no row is bad."""
-    columns = {name: pa.array(listed[name].tolist(), _SCHEMA.field(name).type) for name in QUARANTINE_COLUMNS}
-    pq.write_table(pa.table(columns, schema=_SCHEMA), path, compression="zstd")
+def write_quarantine(path: Path, listed: Iterable[pa.Table]) -> None:
+    """Write quarantined rows as Parquet; the file is there also when no row is bad.
+
+    Row groups are of one size, so that the bytes do not depend on the parts that the rows come in.
+    """
+    with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as writer:
+        held = _SCHEMA.empty_table()
+        for part in listed:
+            held = pa.concat_tables([held, part])
+            while held.num_rows >= _ROW_GROUP:
+                writer.write_table(held.slice(0, _ROW_GROUP).combine_chunks())
+                held = held.slice(_ROW_GROUP)
+        if held.num_rows or path.stat().st_size == 0:
+            writer.write_table(held.combine_chunks())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,17 +93,48 @@ def discover(data: Path, history: Path | None = None) -> Sources:
     )
 
 
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a file held when it was looked at.
+
+    Attributes:
+        sha256: Of its bytes as they are on disk.
+        size: How many.
+    """
+
+    sha256: str
+    size: int
+
+
+def fingerprints(sources: Sources) -> dict[SourceFile, Fingerprint]:
+    """Return the fingerprint of each file.
+
+    Raises:
+        DataError: A file cannot be read.
+    """
+    found: dict[SourceFile, Fingerprint] = {}
+    for file in sources.files:
+        hasher, size = hashlib.sha256(), 0
+        with reading(file.path), file.path.open("rb") as stream:
+            while piece := stream.read(1 << 20):
+                hasher.update(piece)
+                size += len(piece)
+        found[file] = Fingerprint(hasher.hexdigest(), size)
+    return found
+
+
+def named_hashes(found: Mapping[SourceFile, Fingerprint]) -> dict[str, str]:
+    """Return the sha256 of each file by table and name: what a data set is made of."""
+    return {f"{file.table}/{file.name}": known.sha256 for file, known in found.items()}
+
+
 def input_fingerprint(sources: Sources) -> dict[str, str]:
     """Return the sha256 of each file's bytes as they are on disk, by table and name.
 
     Raises:
         DataError: A file cannot be read.
     """
-    hashes: dict[str, str] = {}
-    for file in sources.files:
-        with reading(file.path), file.path.open("rb") as stream:
-            hashes[f"{file.table}/{file.name}"] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return hashes
+    return named_hashes(fingerprints(sources))
 
 
 def _as(table: TableName, paths: tuple[Path, ...]) -> tuple[SourceFile, ...]:

@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_read_is_refused(workshop, monkeypatch):
     def denied(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", denied)
+    monkeypatch.setattr("pathlib.Path.open", denied)
     with pytest.raises(DataError, match=r"o\.csv: cannot be read: Permission denied\. Check the file"):
         build_dataset(sources, workshop.root / "out")
 

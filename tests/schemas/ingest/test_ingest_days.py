@@ -41,17 +41,13 @@ def test_the_bytes_of_a_day_do_not_depend_on_other_days(workshop):
         assert among[name] == alone[name]
 
 
-def test_a_day_holds_its_rows_in_the_order_of_the_data_set(workshop):
+def test_a_day_holds_its_rows_by_time_then_by_name(workshop):
     workshop.write("in/a.csv", [workshop.opportunity(h, symbol=f"A{h}") for h in (30, 2, 23.99, 1, 24)])
     workshop.write("in/b.csv", [workshop.opportunity(h, symbol=f"B{h}") for h in (2, 25)])
     built = workshop.build(workshop.root / "in")
-    assert read_day(built.folder, "opportunities", "2025-03-03")["symbol"].tolist() == [
-        "A2",
-        "A23.99",
-        "A1",
-        "B2",
-    ]
-    assert read_day(built.folder, "opportunities", "2025-03-04")["symbol"].tolist() == ["A30", "A24", "B25"]
+    first, second = (read_day(built.folder, "opportunities", f"2025-03-0{day}")["symbol"] for day in (3, 4))
+    assert first.tolist() == ["A1", "A2", "B2", "A23.99"]
+    assert second.tolist() == ["A24", "B25", "A30"]
     assert built.summary.days == ("2025-03-03", "2025-03-04")
 
 

@@ -17,11 +17,9 @@ def test_a_folder_is_the_csv_files_directly_in_it_by_name(workshop):
     sources = discover(workshop.root / "in")
     assert [file.name for file in sources.opportunities] == ["a.csv.gz", "b.csv", "c.csv.zst"]
     assert sources.history == ()
-    assert workshop.build(workshop.root / "in").table("opportunities")["entry_time"].dt.hour.tolist() == [
-        2,
-        1,
-        3,
-    ]
+    built = workshop.build(workshop.root / "in")
+    assert [file.name for file in built.summary.files] == ["a.csv.gz", "b.csv", "c.csv.zst"]
+    assert built.table("opportunities")["entry_time"].dt.hour.tolist() == [1, 2, 3]
 
 
 def test_files_with_the_columns_of_a_history_serve_as_history_in_a_folder(workshop):
