@@ -133,6 +133,17 @@ class Header:
     repeated: dict[str, tuple[str, str]]
 
 
+def _spellings(table: TableName) -> dict[str, str]:
+    """Return the key of every spelling of a table's columns, and the canonical name it means."""
+    return {spelling_key(n): c.name for c in COLUMNS[table] for n in (c.name, *c.aliases)}
+
+
+def count_known(header: Sequence[str], table: TableName) -> int:
+    """Return how many columns of a table a header has; cheap, unlike the guesses of `match_header`."""
+    spellings = _spellings(table)
+    return len({spellings[key] for key in map(spelling_key, header) if key in spellings})
+
+
 def match_header(header: Sequence[str], table: TableName) -> Header:
     """Match the names of a header line with the columns of a table.
 
@@ -140,7 +151,7 @@ def match_header(header: Sequence[str], table: TableName) -> Header:
         header: Column names as they stand in the file.
         table: The table they should be of.
     """
-    spellings = {spelling_key(n): c.name for c in COLUMNS[table] for n in (c.name, *c.aliases)}
+    spellings = _spellings(table)
     found: dict[str, int] = {}
     extra: dict[str, int] = {}
     index: list[int] = []

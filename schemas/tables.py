@@ -16,6 +16,12 @@ from schemas.columns import COLUMNS, Column, TableName
 
 MAX_FUNDING_RATE: Final = 0.05  # fraction per interval; rates above 0.01 are real
 MAX_LEG_DISTANCE: Final = 0.20  # of the cheaper leg
+MAX_MULTIPLIER: Final = 6  # contracts are sold by up to a million coins (1000000MOG)
+# What any coin costs in any currency lies well inside; beyond it float64 books lose or overflow.
+PRICE_RANGE: Final = (1e-15, 1e12)
+MAX_NAME_LENGTH: Final = 100  # the longest symbols have thirty characters
+# No interval is longer than 8 hours. A day leaves room for a venue that skips settlements.
+MAX_SETTLEMENT_AHEAD: Final = pd.Timedelta(days=1)
 FUNDING_INTERVALS: Final = (1.0, 2.0, 4.0, 8.0)  # hours
 APR_PER_PROFIT: Final = 1095.0  # 3 x 365 intervals of 8 h
 APR_TOLERANCE: Final = (0.01, 1.0)  # relative; percent a year, for profits rounded to three decimals
@@ -27,18 +33,23 @@ TEXT_DTYPE: Final = pd.StringDtype(na_value=np.nan)
 RULES: Final[dict[str, str]] = {
     "wrong_field_count": "a row must have as many fields as the header",
     "quote_not_closed": "a quote must be closed on its line",
-    "not_a_number": "must be a number",
+    "not_a_number": "must be a number, with a decimal point and without separators or units",
     "not_a_time": "must be a time: ISO 8601, or an epoch in s, ms, us or ns",
     "missing_value": "must not be empty",
+    "name_too_long": f"must be a name of at most {MAX_NAME_LENGTH} characters",
     "time_out_of_range": f"must be between {EARLIEST:%Y} and {LATEST:%Y}",
     "not_finite": "must be finite",
     "not_positive": "must be above 0",
+    "price_out_of_range": f"must be a price between {PRICE_RANGE[0]:g} and {PRICE_RANGE[1]:g}",
     "negative": "must not be negative",
-    "rate_out_of_range": f"must be within ±{MAX_FUNDING_RATE}",
+    "rate_out_of_range": f"must be a fraction within ±{MAX_FUNDING_RATE} per interval: is it in percent?",
     "interval_not_allowed": "must be 1, 2, 4 or 8 hours",
     "interval_missing": "a settled rate must have its interval",
     "same_exchange": "the exchanges of a pair must differ",
     "legs_apart": f"the prices of the legs must be within {MAX_LEG_DISTANCE:.0%} of each other",
+    "contract_multiplier": "the prices of the legs are a power of ten apart, as if one were of 1000PEPE: "
+    "the contracts differ in size, so map them with --instruments, or give both prices for one coin",
+    "settlement_too_far": "the next settlement must be within 24 hours of entry_time",
     "apr_disagrees": f"must be {APR_PER_PROFIT:.0f} times the profit per 8 h",
     "low_above_high": "low must not be above high",
 }
@@ -47,6 +58,15 @@ RULES: Final[dict[str, str]] = {
 ROW_RULES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "same_exchange": ("short_exchange", ("long_exchange", "short_exchange")),
     "legs_apart": ("entry_short_price", ("entry_long_price", "entry_short_price")),
+    "contract_multiplier": ("entry_short_price", ("entry_long_price", "entry_short_price")),
+    "settlement_too_far:long_next_funding_time": (
+        "long_next_funding_time",
+        ("entry_time", "long_next_funding_time"),
+    ),
+    "settlement_too_far:short_next_funding_time": (
+        "short_next_funding_time",
+        ("entry_time", "short_next_funding_time"),
+    ),
     "apr_disagrees:fund_apr": ("fund_apr", ("fund_profit_8h", "fund_apr")),
     "apr_disagrees:fund_apr_24h_proj": (
         "fund_apr_24h_proj",
@@ -75,6 +95,12 @@ def _positive() -> pa.Check:
     return _rule("not_positive", lambda s: s > 0)
 
 
+def _likely_price(prices: pd.Series) -> pd.Series:
+    low, high = PRICE_RANGE
+    # Prices that are not positive or not finite break rules of their own.
+    return ((prices >= low) & (prices <= high)) | (prices <= 0) | np.isinf(prices)
+
+
 def _not_negative() -> pa.Check:
     return _rule("negative", lambda s: s >= 0)
 
@@ -87,13 +113,13 @@ def _checks(column: Column) -> list[pa.Check]:
     if column.kind == "time":  # one at or before entry_time is repaired, so it has no lower bound
         return [_rule("time_out_of_range", lambda s: s < LATEST)]
     if column.kind != "number":
-        return []
+        return [_rule("name_too_long", lambda s: s.str.len() <= MAX_NAME_LENGTH)]
     if name.endswith("funding_interval_hours"):
         return [_rule("interval_not_allowed", lambda s: s.isin(FUNDING_INTERVALS))]
     if name.endswith("funding_rate"):
         return [_rule("rate_out_of_range", lambda s: s.abs() <= MAX_FUNDING_RATE)]
     if name in ("entry_long_price", "entry_short_price", "price", "high", "low"):
-        return [_finite(), _positive()]
+        return [_finite(), _positive(), _rule("price_out_of_range", _likely_price)]
     if name in ("volume_24h", "bid_ask_spread_percent", "orderbook_depth_usd", "spread_volatility_stddev"):
         return [_finite(), _not_negative()]
     return [_finite()]
@@ -108,12 +134,38 @@ def _exchanges_differ(frame: pd.DataFrame) -> pd.Series:
     return frame["long_exchange"].isna() | (frame["long_exchange"] != frame["short_exchange"])
 
 
-def _legs_close(frame: pd.DataFrame) -> pd.Series:
+def _legs(frame: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return whether the prices of each row's legs are close, and whether a power of ten makes them so."""
     long, short = frame["entry_long_price"], frame["entry_short_price"]
     cheaper = pd.Series(np.minimum(long, short), index=frame.index)
-    apart = (long - short).abs() > cheaper * (MAX_LEG_DISTANCE + 1e-9)
-    # Prices that are not positive or not finite break rules of their own.
-    return ~apart | ~(cheaper > 0) | ~np.isfinite(long + short)
+    dearer = pd.Series(np.maximum(long, short), index=frame.index)
+    # Prices that no coin has break rules of their own.
+    judged = (cheaper >= PRICE_RANGE[0]) & (dearer <= PRICE_RANGE[1])
+    ratio = (dearer / cheaper.where(judged, 1.0)).where(judged, 1.0)
+    power = np.log10(ratio).round().clip(upper=MAX_MULTIPLIER)
+    scaled = ratio / 10.0**power
+    distance = pd.Series(np.maximum(scaled, 1.0 / scaled), index=frame.index) - 1.0
+    close = distance <= MAX_LEG_DISTANCE + 1e-9
+    return close & (power == 0), close & (power > 0)
+
+
+def _legs_close(frame: pd.DataFrame) -> pd.Series:
+    close, by_power_of_ten = _legs(frame)
+    return close | by_power_of_ten
+
+
+def _same_size(frame: pd.DataFrame) -> pd.Series:
+    return ~_legs(frame)[1]
+
+
+def _settles_soon(column: str) -> pa.Check:
+    def soon(frame: pd.DataFrame) -> pd.Series:
+        seen, due = frame["entry_time"], frame[column]
+        # Times that are out of range break rules of their own.
+        likely = (seen >= EARLIEST) & (due < LATEST)
+        return ~(likely & (due - seen > MAX_SETTLEMENT_AHEAD))
+
+    return _rule(f"settlement_too_far:{column}", soon)
 
 
 def _apr_agrees(profit: str, apr: str) -> pa.Check:
@@ -132,6 +184,9 @@ OPPORTUNITIES: Final = pa.DataFrameSchema(
     checks=[
         _rule("same_exchange", _exchanges_differ),
         _rule("legs_apart", _legs_close),
+        _rule("contract_multiplier", _same_size),
+        _settles_soon("long_next_funding_time"),
+        _settles_soon("short_next_funding_time"),
         _apr_agrees("fund_profit_8h", "fund_apr"),
         _apr_agrees("fund_profit_24h_proj", "fund_apr_24h_proj"),
         _apr_agrees("fund_profit_3d_proj", "fund_apr_3d_proj"),

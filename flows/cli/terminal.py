@@ -81,7 +81,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def print_error(text: str) -> None:
     """Print one line to stderr, however many the text has."""
-    print("Error: " + " ".join(text.split()), file=sys.stderr)
+    print("Error: " + _printable(" ".join(text.split())), file=sys.stderr)
 
 
 def print_note(text: str) -> None:
@@ -98,4 +98,9 @@ def _cell(value: Any) -> str:
         return f"{value:,.2f}"
     if isinstance(value, int):
         return f"{value:,}"
-    return str(value)
+    return _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """Return a text with what would steer a terminal, or not be seen, written out."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

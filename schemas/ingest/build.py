@@ -158,7 +158,12 @@ def _build(
     instruments: Instruments | None,
 ) -> DatasetSummary:
     from schemas.ingest.files import WORKERS, read_parts
-    from schemas.ingest.parts import require_mostly_good, require_rows
+    from schemas.ingest.parts import (
+        require_likely_units,
+        require_mostly_good,
+        require_one_period,
+        require_rows,
+    )
     from schemas.ingest.quality import QualityReport, table_quality
     from schemas.ingest.quarantine import write_quarantine
 
@@ -175,6 +180,9 @@ def _build(
                 for file in read[table]:
                     require_rows(file)
                 require_mostly_good(table, read[table], max_bad_fraction)
+                for file in read[table]:
+                    require_likely_units(file)
+                require_one_period(read[table])
         for table, parts in read.items():
             tables.append(_Table(table, parts, _make_days(memo, table, parts, pool, bars_open_stamped)))
     quality = [table_quality(table.name, table.files, table.facts) for table in tables]

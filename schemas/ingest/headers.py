@@ -6,24 +6,31 @@ Light on purpose: finding the files of a data set needs this and no table librar
 from __future__ import annotations
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from schemas.columns import COLUMNS, Header, TableName, classify, match_header
+from schemas.columns import COLUMNS, Header, TableName, classify, count_known, match_header
 from schemas.errors import DataError
 
 CSV_SUFFIXES: Final = (".csv", ".csv.gz", ".csv.zst")
 _CODECS: Final = {".gz": "gzip", ".zst": "zstd"}
 _HEAD_BYTES: Final = 1 << 16
+# Scanners write some thirty columns. Each costs time whatever the rows; a broken header asks for too many.
+MAX_COLUMNS: Final = 1_000
 _BOM: Final = b"\xef\xbb\xbf"
-_DELIMITERS: Final = {";": "semicolons (;)", "\t": "tabs", "|": "bars (|)", ":": "colons (:)", " ": "spaces"}
+_LIKELY_DELIMITERS: Final = 10  # the most frequent signs of a header that is tried with other delimiters
+_CALLED: Final = {";": "semicolons (;)", "\t": "tabs", "|": "bars (|)", ":": "colons (:)", " ": "spaces"}
 _MAGIC: Final = {
     b"\x1f\x8b": ("compressed with gzip", "Name it .csv.gz."),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", "Name it .csv.zst."),
     b"PAR1": ("a Parquet file", "Export it as CSV."),
     b"PK\x03\x04": ("a zip archive or an Excel workbook", "Export it as CSV."),
+    b"\xff\xfe\0\0": ("UTF-32 text", "Save it as UTF-8."),  # before UTF-16, whose mark it begins with
+    b"\0\0\xfe\xff": ("UTF-32 text", "Save it as UTF-8."),
     b"\xff\xfe": ("UTF-16 text", "Save it as UTF-8."),
     b"\xfe\xff": ("UTF-16 text", "Save it as UTF-8."),
 }
@@ -34,6 +41,10 @@ def reading(path: Path) -> Iterator[None]:
     """Turn what the system says about a file into a sentence for its owner."""
     try:
         yield
+    except FileNotFoundError as error:
+        gone = path.is_symlink()
+        what = "is a link to something that does not exist." if gone else "does not exist."
+        raise DataError(what, str(path), "Check the path.") from error
     except OSError as error:
         text = str(error)
         if "Truncated compressed stream" in text:
@@ -68,15 +79,17 @@ def require_text(path: Path, content: bytes, *, whole: bool, lines_before: int =
         lines_before: Lines of the file before them.
     """
     for magic, (what, remedy) in _MAGIC.items():
-        if content.startswith(magic):
+        if not lines_before and content.startswith(magic):
             raise DataError(f"is {what}, not plain CSV text.", str(path), remedy)
     nul = content.find(b"\0")
     if nul >= 0:
+        if not lines_before and _is_utf16(content):
+            raise DataError("is UTF-16 text, not plain CSV text.", str(path), "Save it as UTF-8.")
         line = lines_before + content.count(b"\n", 0, nul) + 1
         raise DataError(
             "is not a text file: it holds zero bytes.",
             f"{path}, row {line}",
-            "Export the table as UTF-8 CSV.",
+            "Remove them, or export the table again as UTF-8 CSV.",
         )
     try:
         if not content.isascii():
@@ -88,8 +101,14 @@ def require_text(path: Path, content: bytes, *, whole: bool, lines_before: int =
         raise DataError(
             f"is not UTF-8 text: it holds the byte 0x{content[error.start]:02x}.",
             f"{path}, row {line}",
-            "Save it as UTF-8 CSV.",
+            "Save it as UTF-8 CSV; it may be Latin-1 (Windows-1252).",
         ) from error
+
+
+def _is_utf16(content: bytes) -> bool:
+    """Say whether text without a mark has a zero in every other byte, as Latin letters have in UTF-16."""
+    high, low = sorted((content[0:1024:2].count(0), content[1:1024:2].count(0)), reverse=True)
+    return low == 0 and high > min(len(content), 1024) // 4
 
 
 def split_header(path: Path, content: bytes) -> tuple[str, bytes, int]:
@@ -109,21 +128,40 @@ def read_header(path: Path) -> list[str]:
     """Return the names in the first line of a file, read as comma-separated.
 
     Raises:
-        DataError: The file is empty, not text, or cannot be read.
+        DataError: The file is empty, not text, begins with a line that is no header, or cannot be read.
     """
     with reading(path), path.open("rb") as stream:
         head = unpacked(stream, path).read(_HEAD_BYTES)
     require_text(path, head, whole=False)
-    return _fields(split_header(path, head)[0], ",")
+    return _names(path, split_header(path, head)[0])
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
     return next(csv.reader([line], delimiter=delimiter), [])
 
 
+def _names(path: Path, line: str) -> list[str]:
+    """Return the fields of a header line, unless they are too many to be one."""
+    # The head of a file may end inside its first line; csv refuses a field of 131,072 characters.
+    if len(line.encode()) >= _HEAD_BYTES - len(_BOM):
+        raise DataError(
+            f"begins with a line of more than {(_HEAD_BYTES >> 10):,} kB, which is no header.",
+            f"{path}, row 1",
+            "The first line must name the columns, and nothing else.",
+        )
+    names = _fields(line, ",")
+    if len(names) > MAX_COLUMNS:
+        raise DataError(
+            f"has {len(names):,} columns, more than the {MAX_COLUMNS:,} that are read.",
+            f"{path}, row 1",
+            "Export the columns of the table alone.",
+        )
+    return names
+
+
 def match_columns(path: Path, line: str, table: TableName) -> tuple[int, Header]:
     """Return the number of fields in a header line and its match, complete and without doubt."""
-    fields = _fields(line, ",")
+    fields = _names(path, line)
     header = match_header(fields, table)
     if header.missing:
         _refuse_header(path, line, fields, header, table)
@@ -136,15 +174,32 @@ def match_columns(path: Path, line: str, table: TableName) -> tuple[int, Header]
     return len(fields), header
 
 
+def _other_delimiter(line: str, found: int, table: TableName) -> str | None:
+    """Return the sign that parts a header into more columns of the table than commas do."""
+    signs = Counter(re.sub(r'[A-Za-z0-9_",]', "", line)).most_common(_LIKELY_DELIMITERS)
+    matched = [(count_known(_fields(line, sign), table), sign) for sign, _ in signs]
+    most, best = max(matched, key=lambda one: one[0], default=(0, ""))
+    return best if most > max(1, found) else None
+
+
 def _refuse_header(path: Path, line: str, fields: list[str], header: Header, table: TableName) -> None:
-    for delimiter, called in _DELIMITERS.items():
-        other = match_header(_fields(line, delimiter), table)
-        if len(other.found) > max(1, len(header.found)):
-            raise DataError(
-                f"separates its columns with {called}, not with commas.",
-                f"{path}, row 1",
-                "Save it as comma-separated CSV, with decimal points.",
-            )
+    where = f"{path}, row 1"
+    for start, called in (("{", "JSON"), ("[", "JSON"), ("<", "a web page or XML")):
+        if line.startswith(start):
+            raise DataError(f"is {called}, not CSV.", where, "Export the table as CSV.")
+    if line.count('"') % 2:
+        raise DataError(
+            "has a quote in its header that is not closed on the line.",
+            where,
+            "Names of columns go on one line, with quotes in pairs.",
+        )
+    delimiter = _other_delimiter(line, len(header.found), table)
+    if delimiter is not None:
+        raise DataError(
+            f"separates its columns with {_CALLED.get(delimiter, repr(delimiter))}, not with commas.",
+            where,
+            "Save it as comma-separated CSV, with decimal points.",
+        )
     kind = classify(fields)
     if kind not in (None, table):
         called = "a market history" if kind == "history" else "a table of opportunities"
@@ -155,7 +210,7 @@ def _refuse_header(path: Path, line: str, fields: list[str], header: Header, tab
         shown = line if len(line) <= 60 else line[:57] + "..."
         raise DataError(
             f"does not begin with a header of {table} columns but with {shown!r}.",
-            f"{path}, row 1",
+            where,
             f"The first line must name the columns: {expected}.",
         )
     hints = [f"{m!r} (did you mean {header.lookalike[m]!r}?)" if m in header.lookalike else repr(m)

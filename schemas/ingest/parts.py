@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Final
 
 from schemas.columns import TIME_COLUMN, TableName
 from schemas.errors import DataError
 from schemas.ingest.blocks import Head
 from schemas.ingest.segments import Segment
 from schemas.ingest.sources import Fingerprint, SourceFile
+from schemas.ingest.units import require_units
 from schemas.tables import RULES
+
+LONGEST_GAP_DAYS: Final = 366
+"""Between rows of one market. Scanners pause for weeks; a year is another market."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,58 @@ def require_rows(file: FileParts) -> None:
             f"{where}, column {TIME_COLUMN[file.file.table]!r}, row {line}",
             "Write times as 2025-10-03T16:00:00Z (without a zone: UTC) or as an epoch in s, ms, us or ns.",
         )
+
+
+def require_likely_units(file: FileParts) -> None:
+    """Refuse a file of which a column is in another unit than it should be.
+
+    Raises:
+        DataError: Most of its good rows say so.
+    """
+    other: dict[str, int] = {}
+    for part in file.parts:
+        for column, count in part.segment.other_units.items():
+            other[column] = other.get(column, 0) + count
+    require_units(other, file.rows - file.bad_rows, str(file.file.path))
+
+
+def require_one_period(files: Sequence[FileParts]) -> None:
+    """Refuse a table whose rows lie years apart: a broken clock would make a market of empty decades.
+
+    What most rows say is believed.
+
+    Args:
+        files: All that was read of a table.
+
+    Raises:
+        DataError: Days with rows are more than `LONGEST_GAP_DAYS` apart.
+    """
+    rows: dict[int, int] = {}
+    for file in files:
+        for part in file.parts:
+            for name, count in part.segment.days.items():
+                number = date.fromisoformat(name).toordinal()
+                rows[number] = rows.get(number, 0) + count
+    periods: list[list[int]] = []
+    for day in sorted(rows):
+        if periods and day - periods[-1][-1] <= LONGEST_GAP_DAYS:
+            periods[-1].append(day)
+        else:
+            periods.append([day])
+    if len(periods) < 2:
+        return
+    main = max(periods, key=lambda days: sum(rows[day] for day in days))
+    before = main is not periods[0]
+    stray = date.fromordinal(periods[0][0] if before else periods[-1][-1]).isoformat()
+    file, part = next((f, p) for f in files for p in f.parts if stray in p.segment.days)
+    end = part.segment.earliest if before else part.segment.latest
+    assert end is not None  # the segment has rows of that day
+    raise DataError(
+        f"is of {stray}, years {'before' if before else 'after'} the other rows "
+        f"({date.fromordinal(main[0])} to {date.fromordinal(main[-1])}).",
+        f"{file.file.path}, column {end.column!r}, row {part.line + end.line}",
+        "Mend or remove it.",
+    )
 
 
 def require_mostly_good(table: TableName, files: Sequence[FileParts], max_bad_fraction: float) -> None:

@@ -28,6 +28,7 @@ from schemas.ingest.instruments import Instruments, apply_instruments
 from schemas.ingest.parse import ParsedTable, parse_table
 from schemas.ingest.quarantine import list_broken
 from schemas.ingest.read import TextRows, read_rows
+from schemas.ingest.units import other_units
 from schemas.tables import RULES
 
 EXAMPLES: Final = 3
@@ -66,6 +67,8 @@ class Segment(BaseModel):
         counts: What was mended or looks odd -> how often.
         times: Rows whose time could be read.
         unread_time: The first time that could not.
+        earliest, latest: The first and the last time of its clean rows.
+        other_units: Column -> clean rows in which it seems to be in another unit than it should be.
         days: UTC day -> clean rows; the fragment holds a record batch for each, in this order.
         fragment: sha256 of the file of clean rows.
         quarantine: sha256 of the file of broken rules; empty where no row is bad.
@@ -81,6 +84,9 @@ class Segment(BaseModel):
     counts: dict[str, int]
     times: int
     unread_time: BadValue | None
+    earliest: BadValue | None
+    latest: BadValue | None
+    other_units: dict[str, int]
     days: dict[str, int]
     fragment: str
     quarantine: str
@@ -129,6 +135,8 @@ def make_segment(
     parsed, mapped = _in_coins(parse_table(rows.text, head.header, table), table, instruments)
     broken, good = _judge(parsed, table)
     listed = list_broken(rows, head.header, table, broken)
+    other = other_units(parsed.frame[good]) if table == "opportunities" else {}
+    earliest, latest = _first_and_last(rows, parsed, head, good, TIME_COLUMN[table])
     frame, counts = repair(parsed.frame[good], table)
     coded = parsed.coded if good.all() else _filtered(parsed.coded, good)
     with whole_file(fragment_path(folder, name)) as path:
@@ -149,6 +157,9 @@ def make_segment(
         counts=mapped | counts,
         times=int(parsed.frame[time].notna().sum()),
         unread_time=_unread_time(rows, parsed, head, time),
+        earliest=earliest,
+        latest=latest,
+        other_units=other,
         days=days,
         fragment=fragment,
         quarantine=bad,
@@ -257,3 +268,18 @@ def _unread_time(rows: TextRows, parsed: ParsedTable, head: Head, time: str) -> 
     at = int(np.flatnonzero(bad)[0])
     text = rows.text.column(head.header.found[time])[at].as_py()
     return BadValue(line=int(rows.line[at]), column=time, value=str(text)[:200])
+
+
+def _first_and_last(
+    rows: TextRows, parsed: ParsedTable, head: Head, good: Any, time: str
+) -> tuple[BadValue | None, BadValue | None]:
+    """Return the earliest and the latest time of the good rows, as they stand."""
+    at = np.flatnonzero(good)
+    if not len(at):
+        return None, None
+    stamps = micros(parsed.frame[time])[at]
+    found = []
+    for place in (at[int(stamps.argmin())], at[int(stamps.argmax())]):
+        text = rows.text.column(head.header.found[time])[int(place)].as_py()
+        found.append(BadValue(line=int(rows.line[place]), column=time, value=str(text)[:200]))
+    return found[0], found[1]

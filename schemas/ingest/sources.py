@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.columns import TableName, classify
 from schemas.errors import DataError
-from schemas.ingest.headers import CSV_SUFFIXES, read_header
+from schemas.ingest.headers import CSV_SUFFIXES, read_header, reading
 from schemas.ingest.instruments import INSTRUMENTS_FILE
 
 _ENDINGS = ", ".join(CSV_SUFFIXES)
@@ -115,15 +116,10 @@ def fingerprints(sources: Sources) -> dict[SourceFile, Fingerprint]:
     found: dict[SourceFile, Fingerprint] = {}
     for file in sources.files:
         hasher, size = hashlib.sha256(), 0
-        try:
-            with file.path.open("rb") as stream:
-                while piece := stream.read(1 << 20):
-                    hasher.update(piece)
-                    size += len(piece)
-        except OSError as error:
-            raise DataError(
-                f"cannot be read: {error.strerror}.", str(file.path), "Check the file."
-            ) from error
+        with reading(file.path), file.path.open("rb") as stream:
+            while piece := stream.read(1 << 20):
+                hasher.update(piece)
+                size += len(piece)
         found[file] = Fingerprint(hasher.hexdigest(), size)
     return found
 
@@ -148,30 +144,44 @@ def _as(table: TableName, paths: tuple[Path, ...]) -> tuple[SourceFile, ...]:
 
 def _read_headers(where: Path) -> list[tuple[Path, TableName | None]]:
     """Return the CSV files at a path, by name, and the table each seems to be of."""
-    if where.is_dir():
-        try:
+    if "\0" in str(where):
+        raise DataError("is no path: it holds a zero byte.", repr(str(where)), "Check the path.")
+    with reading(where):
+        mode = where.stat().st_mode
+    if stat.S_ISDIR(mode):
+        with reading(where):
             paths = sorted((p for p in where.iterdir() if _is_csv(p)), key=lambda p: p.name)
-        except OSError as error:
-            raise DataError(
-                f"cannot be listed: {error.strerror}.", str(where), "Check the folder."
-            ) from error
         if not paths:
             raise DataError(
                 "holds no CSV file.",
                 str(where),
                 f"Put files that end in {_ENDINGS} directly into it; subfolders are not read.",
             )
-    elif where.is_file():
+    elif stat.S_ISREG(mode):
         paths = [where]
-    elif where.exists():
-        raise DataError("is neither a file nor a folder.", str(where), "Give a CSV file or a folder of them.")
     else:
-        raise DataError("does not exist.", str(where), "Check the path.")
+        raise DataError("is neither a file nor a folder.", str(where), "Give a CSV file or a folder of them.")
+    for path in paths:
+        _require_plain_name(path)
     return [(path, classify(read_header(path))) for path in paths]
 
 
 def _is_csv(path: Path) -> bool:
+    """Say whether something in a folder is a CSV file; what only looks like one is not passed over."""
     name = path.name.lower()
-    if name == INSTRUMENTS_FILE or name.startswith("."):
+    if not name.endswith(CSV_SUFFIXES) or name.startswith(".") or name == INSTRUMENTS_FILE:
         return False
-    return name.endswith(CSV_SUFFIXES) and path.is_file()
+    with reading(path):
+        mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise DataError("is named like a CSV file and is none.", str(path), "Remove or rename it.")
+    return stat.S_ISREG(mode)
+
+
+def _require_plain_name(path: Path) -> None:
+    """Raise if a file's name is not text, which reports and the quarantine could not hold."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise DataError("has a name that is not UTF-8 text.", shown, "Rename it.") from error

@@ -13,6 +13,7 @@ BROKEN = [
     ("short_exchange", "", "missing_value"),
     ("entry_long_price", "0", "not_positive"),
     ("entry_long_price", "-100", "not_positive"),
+    ("entry_short_price", "1e308", "price_out_of_range"),
     ("entry_short_price", "", "missing_value"),
     ("entry_short_price", "x", "not_a_number"),
     ("long_funding_rate", "0.0501", "rate_out_of_range"),
@@ -24,6 +25,7 @@ BROKEN = [
     ("short_funding_interval_hours", "", "missing_value"),
     ("long_next_funding_time", "whenever", "not_a_time"),
     ("short_next_funding_time", "2200-01-01", "time_out_of_range"),
+    ("long_next_funding_time", "2025-03-30T00:00:00Z", "settlement_too_far"),
     ("fund_profit_8h", "inf", "not_finite"),
     ("fund_apr", "95.0", "apr_disagrees"),
     ("fund_apr_24h_proj", "0.985", "apr_disagrees"),
@@ -51,7 +53,9 @@ UNUSUAL = [
     {"entry_long_price": "1e-7", "entry_short_price": "1.01e-7"},
     {"long_exchange": "Bybit", "short_exchange": "Binance"},
 ]
-APART = [(100.0, 120.1), (120.1, 100.0), (100.0, 200.0), (1.0, 1e9)]
+APART = [(100.0, 120.1), (120.1, 100.0), (100.0, 200.0), (1.0, 1e9), (1.0, 12.1)]
+OTHER_SIZE = [(0.0123, 12.31), (12.31, 0.0123), (100.0, 1000.0), (1.0, 0.0000012), (5.0, 5.9e6)]
+BETWEEN_COLUMNS = ("apr_disagrees", "settlement_too_far")
 BROKEN_HISTORY = [
     ({"timestamp": "soon"}, "timestamp", "not_a_time"),
     ({"timestamp": "1970-01-01"}, "timestamp", "time_out_of_range"),
@@ -59,6 +63,7 @@ BROKEN_HISTORY = [
     ({"symbol": "nan"}, "symbol", "missing_value"),
     ({"price": 0}, "price", "not_positive"),
     ({"price": "inf"}, "price", "not_finite"),
+    ({"price": "1e-16"}, "price", "price_out_of_range"),
     ({"funding_rate": 0.06}, "funding_rate", "rate_out_of_range"),
     ({"funding_interval_hours": 24}, "funding_interval_hours", "interval_not_allowed"),
     ({"funding_rate": 0.01, "funding_interval_hours": ""}, "funding_interval_hours", "interval_missing"),
@@ -80,6 +85,7 @@ def built(shared_workshop):
         rows.append(row)
     rows += [make(0, entry_long_price=long, entry_short_price=short) for long, short in APART]
     rows += [make(0, long_exchange="BINANCE", short_exchange=" binance")]
+    rows += [make(0, entry_long_price=long, entry_short_price=short) for long, short in OTHER_SIZE]
     rows += [make(hour, symbol=f"ODD{hour}", **changes) for hour, changes in enumerate(UNUSUAL)]
     history = [
         shared_workshop.settlement(hour, **changes) for hour, (changes, *_) in enumerate(BROKEN_HISTORY)
@@ -97,7 +103,7 @@ def test_a_value_that_breaks_a_rule_is_quarantined_with_its_row_column_rule_and_
     column, value, rule = BROKEN[case]
     (line,) = lines_at(built, "opportunities", case + 2)
     assert (line["file"], line["column"], line["rule"]) == ("opportunities.csv", column, rule)
-    assert line["value"] == value or (rule == "apr_disagrees" and value in line["value"])
+    assert line["value"] == value or (rule in BETWEEN_COLUMNS and value in line["value"])
 
 
 @pytest.mark.parametrize("case", range(len(UNUSUAL)), ids=map(str, UNUSUAL))
@@ -117,6 +123,13 @@ def test_a_pair_on_one_exchange_is_quarantined_whatever_the_case(built):
     assert (line["column"], line["rule"]) == ("short_exchange", "same_exchange")
 
 
+@pytest.mark.parametrize("case", range(len(OTHER_SIZE)), ids=map(str, OTHER_SIZE))
+def test_legs_a_power_of_ten_apart_are_contracts_of_different_size(built, case):
+    (line,) = lines_at(built, "opportunities", len(BROKEN) + len(APART) + 3 + case)
+    assert (line["column"], line["rule"]) == ("entry_short_price", "contract_multiplier")
+    assert "1000PEPE" in RULES["contract_multiplier"]
+
+
 @pytest.mark.parametrize("case", range(len(BROKEN_HISTORY)), ids=[str(c[0]) for c in BROKEN_HISTORY])
 def test_a_history_row_that_breaks_a_rule_is_quarantined(built, case):
     _, column, rule = BROKEN_HISTORY[case]
@@ -131,7 +144,9 @@ def test_the_report_counts_each_rule_and_shows_what_broke_it(built):
         assert facts["meaning"] == RULES[rule] and facts["rows"] == len(same)
         first = same.iloc[0]
         assert facts["examples"][0] == {key: first[key] for key in ("file", "row", "column", "value")}
-    assert set(rules) == {rule for *_, rule in BROKEN} | {"legs_apart", "same_exchange"}
+    assert set(rules) == {rule for *_, rule in BROKEN} | {
+        "legs_apart", "same_exchange", "contract_multiplier"
+    }  # fmt: skip
 
 
 def test_a_row_that_breaks_several_rules_is_listed_for_each_and_counted_once(workshop):
