@@ -96,8 +96,8 @@ def move_words(store: Store, move: Move, book: str) -> list[str]:
         return [*lines, f"{move.after} was never judged: no gate speaks for it or against it."]
     gates = judged.gates_of(move.alias)
     if gates is None:
-        altered = "cannot be read: it was altered or deleted, or another version of carryflow wrote it. Run it again."
-        return [*lines, f"The last judgement of {move.after} {altered}"]
+        altered = "it was altered or deleted, or another version of carryflow wrote it"
+        return [*lines, f"The last judgement of {move.after} cannot be read: {altered}. Run it again."]
     failed = [gate for gate in gates if gate.verdict == "fail"]
     of = counted(len(gates), "gate")
     when = judged.created[:16].replace("T", " ")

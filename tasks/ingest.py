@@ -84,8 +84,8 @@ def ingest(
 def _memo(root: Path, units: Instruments | None) -> Iterator[Path]:
     """Yield the folder that remembers what was read, for this process alone.
 
-    What other code has read may mean something else, and so may what was read by another table of instruments:
-    each has a folder, and those of others are removed.
+    What other code has read may mean something else, and so may what was read by another table of
+    instruments: each has a folder, and those of others are removed.
     """
     folder = root / "work" / STEP
     with hold(
