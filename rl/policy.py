@@ -30,6 +30,7 @@ from schemas.trading import (
 INVALID: Final = -1e9  # log-probability of an invalid action: exp gives exactly 0, and 0 x INVALID is no NaN
 KINDS: Final = ("hold", "enter", "exit")
 INITIAL_KIND: Final = (0.90, 0.08, 0.02)  # a policy that churns first learns never to trade
+INITIAL_SIZE: Final = (0.1, 0.2, 0.7)  # a profile's utilization says what it wants to have at work
 FIRST_EXIT: Final = 1 + N_OPPORTUNITY_SLOTS * len(SIZE_FRACTIONS)
 INTERVAL_FEATURE: Final = 2  # an empty slot is recognised by a funding interval of 0
 
@@ -211,6 +212,7 @@ class Policy(nn.Module):
         # Heads.
         self.kind = nn.Linear(_TRUNK[1], len(KINDS))
         self.pointer = nn.Linear(_TRUNK[1], (1 + _N_SIZES) * _KEY)
+        self.size_bias = nn.Parameter(torch.zeros(_N_SIZES, 1))
         self.exit_position = nn.Linear(_STATE, _KEY)
         self.exit_trunk = nn.Linear(_TRUNK[1], _KEY, bias=False)
         self.exit_score = nn.Linear(_KEY, 1, bias=False)
@@ -219,7 +221,7 @@ class Policy(nn.Module):
             self._initialise(torch.Generator().manual_seed(seed))
 
     def _initialise(self, generator: torch.Generator) -> None:
-        """Orthogonal weights, zero biases; small heads, and the kind's bias at INITIAL_KIND."""
+        """Orthogonal weights, zero biases; small heads, biases at INITIAL_KIND and INITIAL_SIZE."""
         gains: dict[nn.Module, float] = {
             self.kind: 0.01,
             self.pointer: 0.01,
@@ -236,6 +238,7 @@ class Policy(nn.Module):
                     nn.init.zeros_(module.bias)
         with torch.no_grad():
             self.kind.bias.copy_(torch.tensor(INITIAL_KIND).log())
+            self.size_bias.copy_(torch.tensor(INITIAL_SIZE).log()[:, None])
 
     def encode(self, slots: Tensor) -> MarketCode:
         """Encode market hours.
@@ -288,7 +291,7 @@ class Policy(nn.Module):
         logp = action_log_probabilities(
             self.kind(trunk).flatten(0, 1),
             points[:, 0],
-            points[:, 1:],
+            points[:, 1:] + self.size_bias,
             leave.flatten(0, 1).squeeze(-1),
             mask.flatten(0, 1),
         )

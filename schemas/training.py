@@ -29,18 +29,18 @@ class Recipe(BaseModel):
     n_envs: int = Field(256, ge=1, description="Environments stepped together.")
     n_cohorts: int = Field(16, ge=1, description="Groups of environments that share their hours.")
     rollout_steps: int = Field(48, ge=2, description="Steps of each environment between updates.")
-    batch_size: int = Field(1024, ge=2, description="Minibatch of an update.")
+    batch_size: int = Field(2048, ge=2, description="Minibatch of an update.")
     n_epochs: int = Field(4, ge=1, description="Passes over a rollout.")
-    learning_rate: float = Field(2e-3, gt=0, description="Adam's step at the start of the run.")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's step at the start of the run.")
     anneal: bool = Field(True, description="Learning rate and entropy bonus fall to zero over the run.")
     gamma: float = Field(0.999, gt=0, le=1, description="Discount per hour.")
-    gae_lambda: float = Field(0.98, ge=0, le=1, description="Lambda of the advantage estimate.")
+    gae_lambda: float = Field(0.9, ge=0, le=1, description="Lambda of the advantage estimate.")
     carry_hours: float = Field(
         72.0, ge=0, description="Hours a held pair's net rate is expected to last, for the critic; 0: none."
     )
     clip: float = Field(0.2, gt=0, description="Clip range of the probability ratio.")
     entropy_coef: float = Field(
-        0.02, ge=0, description="Weight of the entropy bonus at the start of the run."
+        0.01, ge=0, description="Weight of the entropy bonus at the start of the run."
     )
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
     max_grad_norm: float = Field(0.5, gt=0, description="Largest gradient norm.")

@@ -131,13 +131,13 @@ def train(
     save_every: Annotated[int | None, typer.Option(
         help="Episodes between periodic checkpoints (default 500).")] = None,
     batch_size: Annotated[int | None, typer.Option(
-        help="Minibatch of an update (default 1024).")] = None,
+        help="Minibatch of an update (default 2048).")] = None,
     learning_rate: Annotated[float | None, typer.Option(
-        help="Adam's step, annealed to zero (default 0.002).")] = None,
+        help="Adam's step, annealed to zero (default 0.001).")] = None,
     n_epochs: Annotated[int | None, typer.Option(
         help="Passes over a rollout (default 4).")] = None,
     entropy_coef: Annotated[float | None, typer.Option(
-        help="Weight of the entropy bonus at the start (default 0.02).")] = None,
+        help="Weight of the entropy bonus at the start (default 0.01).")] = None,
     value_coef: Annotated[float | None, typer.Option(
         help="Weight of the value loss (default 0.5).")] = None,
     episode_length_days: Annotated[float | None, typer.Option(

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from rl.policy import (
     FIRST_EXIT,
+    INITIAL_SIZE,
     INTERVAL_FEATURE,
     INVALID,
     Policy,
@@ -97,8 +98,10 @@ def test_a_new_policy_mostly_holds_and_hardly_exits() -> None:
     assert hold == pytest.approx(0.90, abs=0.02)
     assert enter == pytest.approx(0.08, abs=0.02)
     assert leave == pytest.approx(0.02, abs=0.01)
-    entries = logp[:, 1:FIRST_EXIT].exp() / kind_masses(logp)[:, 1:2]
-    assert float(entries.max()) < 2.0 / 30, "no slot and no size is preferred at first"
+    entries = (logp[:, 1:FIRST_EXIT].exp() / kind_masses(logp)[:, 1:2]).view(-1, 3, 10)
+    assert float(entries.sum(1).max()) < 2.0 / 10, "no slot is preferred at first"
+    sizes = entries.sum(2).mean(0)
+    assert sizes.tolist() == pytest.approx(list(INITIAL_SIZE), abs=0.02), "and mostly the full size is taken"
 
 
 def test_probabilities_sum_to_one_over_valid_actions() -> None:
