@@ -208,7 +208,8 @@ def _describe(rows: pa.Table, table: TableName) -> DayFacts:
 def _derived(rows: pa.Table, numbers: Mapping[str, F64]) -> dict[str, Sketch]:
     """Return the sketches of what a policy sees of a row and no column says; rates in percent per 8 h."""
     long, short = numbers["entry_long_price"], numbers["entry_short_price"]
-    found = {LEG_SPREAD: sketch(200.0 * (short - long) / (short + long))}
+    with np.errstate(over="ignore", invalid="ignore"):  # a price may be as large as numbers go
+        found = {LEG_SPREAD: sketch(200.0 * (short - long) / (short + long))}
     sides = ("long", "short")
     legs = [chunk.cast(pa.large_string()) for side in sides for chunk in rows[f"{side}_exchange"].chunks]
     names, venue = _coded(pa.chunked_array(legs))
