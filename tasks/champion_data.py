@@ -59,7 +59,7 @@ def champion_data(root: Path, book: str) -> ChampionData | None:
     store = Store(root)
     for ref in store.refs("ingest"):
         with suppress(ArtifactError):
-            if content_hash(store.verify(ref)) == data:
+            if content_hash(store.manifest(ref)) == data and store.verify(ref):
                 return ChampionData(version, data, windows, dataset=ref)
     unknown = (
         f"The champion {version} {why}, and its data set is not in the store. Ingest that data again, or "

@@ -208,10 +208,11 @@ def _describe(rows: pa.Table, table: TableName) -> DayFacts:
 def _derived(rows: pa.Table, numbers: Mapping[str, F64]) -> dict[str, Sketch]:
     """Return the sketches of what a policy sees of a row and no column says; rates in percent per 8 h."""
     long, short = numbers["entry_long_price"], numbers["entry_short_price"]
-    found = {LEG_SPREAD: sketch(200.0 * (short - long) / (short + long))}
+    with np.errstate(over="ignore", invalid="ignore"):  # a price may be as large as numbers go
+        found = {LEG_SPREAD: sketch(200.0 * (short - long) / (short + long))}
     sides = ("long", "short")
-    legs = [chunk for side in sides for chunk in rows[f"{side}_exchange"].chunks]
-    names, venue = _coded(pa.chunked_array(legs, type=pa.string()))
+    legs = [chunk.cast(pa.large_string()) for side in sides for chunk in rows[f"{side}_exchange"].chunks]
+    names, venue = _coded(pa.chunked_array(legs))
     hours = np.concatenate([numbers[f"{side}_funding_interval_hours"] for side in sides])
     rate = _PER_8H * np.concatenate([numbers[f"{side}_funding_rate"] for side in sides]) / hours
     for code in np.argsort(-np.bincount(venue), kind="stable")[:_MOST_VENUES].tolist():

@@ -25,7 +25,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_the_runs_page_has_drift_age_and_every_picture_and_no_markup_of_a_scanner(
     artifacts: Path, tmp_path: Path, shown: dict[str, str]
 ) -> None:
-    rows = [opportunity(hour, long_exchange="<script>x|y</script>") for hour in range(120)]
+    rows = [opportunity(hour, long_exchange="<script>x|y</script>") for hour in range(200)]
     data = tmp_path / "opportunities.csv"
     data.write_text(to_csv(rows))
     found = quality(ingest(data).ref, book="b", limits=DriftLimits(days=2), episode_hours=24)
@@ -33,7 +33,7 @@ def test_the_runs_page_has_drift_age_and_every_picture_and_no_markup_of_a_scanne
     page = shown["data-report"]
     assert "rate_8h@&lt;script&gt;x\\|y&lt;/script&gt;" in page and "<script>" not in page
     assert page.count("data:image/png;base64,") == len(list(found.path.glob("quality_*.png"))) >= 4
-    assert "The newest row is of 2025-03-07 23:00 UTC" in page
+    assert "The newest row is of 2025-03-11 07:00 UTC" in page
     assert str(found.path / "quality.html") in page
 
 

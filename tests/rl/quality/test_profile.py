@@ -132,3 +132,16 @@ def test_a_name_of_megabytes_costs_its_own_length_once(files: list[DayFile], tmp
     tracemalloc.stop()
     assert len(max(found.venues, key=len)) == 10_000_000
     assert peak < 200e6  # a table of fixed width would take the name's length for every row
+
+
+def test_prices_as_large_as_numbers_go_have_no_spread_and_stop_nothing(
+    files: list[DayFile], tmp_path: Path
+) -> None:
+    rows = pd.read_parquet(files[0].path).assign(entry_long_price=1.5e308, entry_short_price=1.6e308)
+    path = tmp_path / f"{files[0].day}.parquet"
+    rows.to_parquet(path)
+    found = describe_day(path, "opportunities")
+    assert found.sketches["leg_spread"].low == found.sketches["leg_spread"].high == 0.0
+    assert found.sketches["entry_long_price"].quantile(0.5) == 1.5e308
+    write_facts(found, tmp_path)
+    assert equal(read_facts(tmp_path), found)
