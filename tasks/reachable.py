@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.errors import ArtifactError
 from schemas.manifest import Manifest, Ref
@@ -98,6 +98,8 @@ class Needed:
 
     def __init__(self, store: Store, found: Survey, policy: RetentionPolicy) -> None:
         self._store, self._found, self._policy = store, found, policy
+        self._parents: dict[Ref, set[Ref]] = {}
+        self._moment: _Moment | None = None
         self._look()
 
     def why(self, ref: Ref) -> str | None:
@@ -111,12 +113,32 @@ class Needed:
         return f"needed by {OF_OTHERS}" if ref in self._reached else None
 
     def _look(self) -> None:
-        store, found = self._store, self._found
         # What is held is read once: asked again a moment later it may be less, and more again when compared.
-        self._moment = _moment(store)
-        self._roots = _roots(store, found, self._policy, self._moment[0])
-        young = {ref for ref in found.refs if self._lately(ref)}
-        self._reached = _with_parents(store, found, young | set(self._roots))
+        now = _moment(self._store)
+        if self._moment is None or now.books != self._moment.books:
+            self._of_books = _of_books(self._store, self._found, self._policy)
+        self._moment = now
+        self._roots = dict(self._of_books)
+        for name in now.held:
+            with suppress(ValueError):
+                self._roots.setdefault(Ref.parse(name), IN_USE)
+        for ref in self._found.foreign:
+            self._roots.setdefault(ref, FOREIGN)
+        young = {ref for ref in self._found.refs if self._lately(ref)}
+        self._reached = self._with_parents(young | set(self._roots))
+
+    def _with_parents(self, needed: Iterable[Ref]) -> set[Ref]:
+        """Return some artifacts and everything they come from, as far as it is there."""
+        reached: set[Ref] = set()
+        waiting = list(needed)
+        while waiting:
+            ref = waiting.pop()
+            if ref not in reached:
+                reached.add(ref)
+                if ref not in self._parents:  # it is never edited, so it says the same for ever
+                    self._parents[ref] = self._found.mentioned(_says(self._store, self._found, ref))
+                waiting += self._parents[ref]
+        return reached
 
     def _lately(self, ref: Ref) -> bool:
         return time.time() - self._store.last_used(ref) < self._policy.store_days * DAY_S
@@ -127,37 +149,32 @@ def days(number: float) -> str:
     return f"{number:g} day{'' if number == 1 else 's'}"
 
 
-def _moment(store: Store) -> tuple[frozenset[str], tuple[bytes, ...]]:
-    """Return what decides who needs what, and may change while a collection is at work."""
-    registries = [Registry(store.root, book).path for book in books(store.root)]
-    texts = tuple(path.read_bytes() for path in registries if path.is_file())
-    return frozenset(leases.held(store.root)), texts
+class _Moment(NamedTuple):
+    """What decides who needs what, and may change while a collection is at work."""
+
+    held: frozenset[str]
+    books: tuple[tuple[str, int, int], ...]
 
 
-def _roots(store: Store, found: Survey, policy: RetentionPolicy, held: frozenset[str]) -> dict[Ref, str]:
-    """Return what is needed by itself, and by whom."""
+def _moment(store: Store) -> _Moment:
+    files = [
+        *(store.root / "books").glob("*/registry.json"),
+        *(store.root / "books").glob("*/versions/*/*.json"),
+    ]
+    stamps = []
+    for path in sorted(files):
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            stamps.append((str(path), found.st_ino, found.st_mtime_ns))
+    return _Moment(frozenset(leases.held(store.root)), tuple(stamps))
+
+
+def _of_books(store: Store, found: Survey, policy: RetentionPolicy) -> dict[Ref, str]:
     needed: dict[Ref, str] = {}
     for book in books(store.root):
         for ref, why in _of_book(store, found, book, policy).items():
             needed.setdefault(ref, why)
-    for name in held:
-        with suppress(ValueError):
-            needed.setdefault(Ref.parse(name), IN_USE)
-    for ref in found.foreign:
-        needed.setdefault(ref, FOREIGN)
     return needed
-
-
-def _with_parents(store: Store, found: Survey, needed: Iterable[Ref]) -> set[Ref]:
-    """Return some artifacts and everything they come from, as far as it is there."""
-    reached: set[Ref] = set()
-    waiting = list(needed)
-    while waiting:
-        ref = waiting.pop()
-        if ref not in reached:
-            reached.add(ref)
-            waiting += found.mentioned(_says(store, found, ref))
-    return reached
 
 
 def books(root: Path) -> list[str]:

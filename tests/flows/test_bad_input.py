@@ -144,7 +144,7 @@ def test_a_message_about_times_names_every_unit_that_is_read(
 
 def test_a_refused_file_leaves_earlier_artifacts_as_they_were(carryflow, artifacts, sample, tmp_path) -> None:
     assert carryflow("validate", "--data", sample).code == 0
-    before = {path: path.read_bytes() for path in artifacts.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in (artifacts / "store").rglob("*") if path.is_file()}
     made = Store(artifacts).refs()
     bad = text(tmp_path / "opp.csv", with_value(rows(sample), entry_time(sample), "yesterday", 3))
     assert carryflow("validate", "--data", bad).code == 2

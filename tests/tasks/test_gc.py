@@ -455,6 +455,19 @@ def test_what_is_let_go_and_taken_again_while_roots_are_gathered_stays_needed(
     assert needed.why(ref) == "needed by a running process"
 
 
+def test_what_a_registry_comes_to_name_during_a_collection_is_needed(artifacts: Path) -> None:
+    record = kept(artifacts, VERSION)
+    other = kept(artifacts, OTHER, data="e")
+    named = RetentionPolicy.of(0, versions="named")
+    store = Store(artifacts)
+    leases.let_go(artifacts)
+    needed = reachable.Needed(store, reachable.survey(store), named)
+    assert (needed.why(record.ref), needed.why(other.ref)) == (None, None)
+    Registry(artifacts, "b").move("champion", OTHER, reason="meanwhile")
+    assert needed.why(other.ref) == "needed by an alias or an approval of book b"
+    assert needed.why(record.ref) is None
+
+
 def test_a_process_whose_new_file_is_just_being_looked_at_says_what_it_uses_all_the_same(
     artifacts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
