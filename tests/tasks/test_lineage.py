@@ -12,9 +12,7 @@ from tasks.lineage import lineage_markdown
 from tasks.store import Store
 
 
-def test_an_artifact_names_its_inputs_by_the_content_of_earlier_ones(
-    artifacts: Path, sample: Path
-) -> None:
+def test_an_artifact_names_its_inputs_by_the_content_of_earlier_ones(artifacts: Path, sample: Path) -> None:
     data = ingest(sample)
     built = features(data.ref, rules=MarketRules(), episode_hours=24)
     text = lineage_markdown(Store(artifacts), [data.ref, built.ref])
