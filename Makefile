@@ -20,7 +20,7 @@ OFFLINE := DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false
 .PHONY: help run test test-slow e2e screenshots bench judgement lint audit format setup sample server deploy worker clean
 
 help:  ## Show this list.
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | \
 		awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 run: $(STAMP) sample  ## Set up, generate the sample market, run the whole pipeline on it.

@@ -8,9 +8,11 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, ParamSpec
 
+import httpx
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -86,7 +88,8 @@ def next_run() -> str:
         return ""
     waiting = {"state": {"type": {"any_": ["SCHEDULED"]}}}
     later = {"expected_start_time": {"after_": datetime.now(UTC)}}
-    with get_client(sync_client=True) as client:
+    found = []
+    with suppress(httpx.HTTPError), get_client(sync_client=True) as client:  # no reason to fail what is done
         found = client.read_flow_runs(
             deployment_filter=DeploymentFilter.model_validate({"id": {"any_": [deployment.id]}}),
             flow_run_filter=FlowRunFilter.model_validate(waiting | later),

@@ -22,7 +22,7 @@ class Page:
     Attributes:
         address: Where it is.
         texts: What has to be on it before the picture is taken.
-        whole: The picture shows the whole page, not only a window of it.
+        whole: The picture shows more of the page than fits a screen.
         click: A text to click first, such as a tab.
         patience_ms: How long each text may take to come.
     """
@@ -67,6 +67,8 @@ def take(pages: Mapping[str, Page], out: Path, auth: str) -> dict[str, str]:
         context.add_init_script(f"localStorage.setItem('prefect-password', {key!r})")
         for name, page in pages.items():
             tab = context.new_page()
+            if page.whole:  # the UI scrolls inside of its window, so that the window has to be tall
+                tab.set_viewport_size({"width": 1400, "height": 2600})
             dialogs: list[str] = []
             tab.on("dialog", lambda dialog, heard=dialogs: (heard.append(dialog.message), dialog.dismiss()))
             try:
@@ -80,7 +82,7 @@ def take(pages: Mapping[str, Page], out: Path, auth: str) -> dict[str, str]:
                 seen = tab.inner_text("body")[:500]
                 raise TimeoutError(f"{page.address} does not show {page.texts}, but: {seen!r}") from error
             tab.wait_for_timeout(1000)  # charts fade in
-            tab.screenshot(path=out / f"{name}.png", full_page=page.whole)
+            tab.screenshot(path=out / f"{name}.png")
             shown[name] = tab.inner_text("body")
             assert dialogs == [], f"{name} ran a script: {dialogs}"
             tab.close()

@@ -19,8 +19,10 @@ from prefect.states import Cancelling
 
 from schemas.checkpoint import TRAINING
 from tasks.ledger import Ledger
+from tasks.locks import owner
 from tasks.registry import Registry
 from tasks.store import Store
+from tasks.turns import RUNNING
 from tests.e2e.desk import DEAD_AFTER_S, PROJECT, Desk, open_desk, tiny
 from tests.e2e.screens import CHROMIUM, WHY_NOT, Page, desk_pages, take
 from tests.e2e.test_interruptions import assert_whole
@@ -233,13 +235,18 @@ def test_cancelled_in_the_ui_a_training_ends_within_thirty_seconds_and_the_next_
     desk.worker()
     asked = tiny(sample, num_episodes=LONG)
     run = desk.request(RETRAIN, **asked)
+
+    def still_training(run: FlowRun) -> bool:
+        held = owner(desk.root / "books" / "sample" / "locks" / RUNNING)
+        return held is not None and held.pid in desk.flow_processes(run)
+
     wait_for_training(desk, run)
-    began = time.monotonic()
     with desk.client() as client:
         client.set_flow_run_state(run.id, Cancelling())  # what the button does
-    desk.wait(lambda: desk.state(run) == "CANCELLED", "the end of a cancelled run", 60.0)
-    desk.wait(lambda: not desk.flow_processes(run), "the end of its process", 30.0)
-    assert time.monotonic() - began < 30.0
+    desk.wait(lambda: not still_training(run), "the end of a cancelled training", 30.0)
+    # The worker then loads the flow anew to look for hooks, which takes a busy machine a while.
+    desk.wait(lambda: desk.state(run) == "CANCELLED", "the end of a cancelled run")
+    assert not desk.flow_processes(run)
     assert_whole(desk.root)
     after = desk.ended(desk.request(RETRAIN, **asked, time_budget=1.0))
     assert after.state is not None and after.state.type == StateType.COMPLETED, after.state

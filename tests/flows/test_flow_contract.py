@@ -106,10 +106,12 @@ def test_no_flow_keeps_results(schemas: dict[str, dict[str, Any]]) -> None:
     from flows.certify import certify
     from flows.data_to_model import data_to_model
     from flows.paper_trade import paper_trade
+    from flows.promote import promote
     from flows.walk_forward import walk_forward
 
     assert paper_trade.persist_result is False
     assert data_to_model.persist_result is False
+    assert promote.persist_result is False
     assert certify.persist_result is False
     assert walk_forward.persist_result is False
     for task in (
