@@ -135,6 +135,7 @@ CASES = (
     Case("zstd", content(pa.compress(BYTES, codec="zstd", asbytes=True), ZST), PLAIN),
     Case("zstd cut short", content(pa.compress(MANY, codec="zstd", asbytes=True)[:-100], ZST), Refused("scan.csv.zst: is cut short: its compressed data ends too early. Copy or download it again.")),
     Case("gzip that is named .csv", content(gzip.compress(BYTES)), Refused("scan.csv: is compressed with gzip, not plain CSV text. Name it .csv.gz.")),
+    Case("zstd that is named .csv", content(pa.compress(BYTES, codec="zstd", asbytes=True)), Refused("scan.csv: is compressed with zstd, not plain CSV text. Name it .csv.zst.")),
     Case("plain text that is named .csv.gz", content(BYTES, GZ), BAD_GZ),
     Case("gzip of UTF-16", packed(TEXT.encode("utf-16")), Refused("scan.csv.gz: is UTF-16 text, not plain CSV text. Save it as UTF-8.")),
     Case("an Excel workbook", content(b"PK\x03\x04" + bytes(200)), Refused("scan.csv: is a zip archive or an Excel workbook, not plain CSV text. Export it as CSV.")),

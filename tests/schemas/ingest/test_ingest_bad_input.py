@@ -1,6 +1,3 @@
-import gzip
-
-import pyarrow as pa
 import pytest
 
 from schemas.errors import DataError
@@ -29,52 +26,6 @@ def test_a_header_without_rows_is_refused(workshop):
     header = workshop.to_csv([workshop.opportunity()]).split("\n")[0]
     for content in (header, header + "\n", f"{header}\n\n{',' * header.count(',')}\n"):
         assert "has a header and no rows" in refuse(workshop, workshop.write("o.csv", content))
-
-
-@pytest.mark.parametrize(("mark", "called"), [(";", "semicolons (;)"), ("\t", "tabs"), ("|", "bars (|)")])
-def test_a_wrong_delimiter_is_named(workshop, mark, called):
-    content = workshop.to_csv([workshop.opportunity(h) for h in range(3)]).replace(",", mark)
-    assert f"separates its columns with {called}" in refuse(workshop, workshop.write("o.csv", content))
-
-
-def test_a_missing_column_is_named_with_a_guess(workshop):
-    content = workshop.to_csv([workshop.opportunity()])
-    sentence = refuse(
-        workshop, workshop.write("o.csv", content.replace("short_funding_rate", "shortFundRate"))
-    )
-    assert "lacks the column 'short_funding_rate' (did you mean 'shortFundRate'?)" in sentence
-    sentence = refuse(
-        workshop, workshop.write("o.csv", content.replace("fund_apr,", "x,").replace("symbol", "coin"))
-    )
-    assert "lacks 2 columns: 'symbol', 'fund_apr'" in sentence
-
-
-def test_a_column_written_twice_is_refused(workshop):
-    content = workshop.to_csv([workshop.opportunity(fundApr=98.55)])
-    sentence = refuse(workshop, workshop.write("o.csv", content))
-    assert "has two columns for 'fund_apr'" in sentence and "'fundApr'" in sentence
-
-
-def test_a_file_without_a_header_is_refused(workshop):
-    content = workshop.to_csv([workshop.opportunity(h) for h in range(3)]).split("\n", 1)[1]
-    sentence = refuse(workshop, workshop.write("o.csv", content))
-    assert "does not begin with a header" in sentence and "entry_time" in sentence
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "zero bytes"),
-        (b"PK\x03\x04rest", "zip archive or an Excel workbook"),
-        (b"PAR1rest", "a Parquet file"),
-        (gzip.compress(b"entry_time,symbol\n", mtime=0), "Name it .csv.gz"),
-        (pa.compress(b"entry_time,symbol\n", codec="zstd", asbytes=True), "Name it .csv.zst"),
-        ("entry_time,symbol\n1,2\n".encode("utf-16"), "UTF-16"),
-        (b"entry_time,symbol\n1,caf\xe9\n", "row 2: is not UTF-8 text: it holds the byte 0xe9"),
-    ],
-)
-def test_a_file_that_is_not_text_is_refused(workshop, content, said):
-    assert said in refuse(workshop, workshop.write("o.csv", content))
 
 
 def test_a_broken_byte_far_into_a_file_is_found_with_its_row(workshop):
@@ -110,13 +61,6 @@ def test_a_file_that_cannot_be_read_is_refused(workshop, monkeypatch):
         build_dataset(sources, workshop.root / "out")
 
 
-def test_times_that_do_not_parse_at_all_are_refused_with_the_formats_that_do(workshop):
-    rows = [workshop.opportunity(h, entry_time=f"{h + 1:02d}.03.2025 12:00") for h in range(5)]
-    sentence = refuse(workshop, workshop.write("o.csv", rows))
-    assert "column 'entry_time', row 2" in sentence and "'01.03.2025 12:00'" in sentence
-    assert "2025-10-03T16:00:00Z" in sentence
-
-
 def test_one_file_of_a_folder_with_unreadable_times_is_enough(workshop):
     workshop.write("in/a.csv", [workshop.opportunity(h) for h in range(100)])
     workshop.write("in/b.csv", [workshop.opportunity(entry_time="3 March")])
@@ -142,13 +86,6 @@ def test_a_table_of_bad_rows_alone_is_refused_whatever_is_allowed(workshop):
     rows = [workshop.opportunity(h, entry_long_price=-1) for h in range(3)]
     sentence = refuse(workshop, workshop.write("o.csv", rows), max_bad_fraction=1.0)
     assert "3 of 3 rows" in sentence and "none is left" in sentence
-
-
-def test_rows_that_all_have_one_field_too_many_are_refused(workshop):
-    header, *lines = workshop.to_csv([workshop.opportunity(h) for h in range(50)]).splitlines()
-    content = "\n".join([header, *(line + "," for line in lines)])
-    sentence = refuse(workshop, workshop.write("o.csv", content))
-    assert "as many fields as the header" in sentence and "row 2" in sentence
 
 
 def test_a_bad_history_is_refused_too(workshop):
