@@ -10,14 +10,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.manifest import Manifest, Ref
 from schemas.trading import MarketRules
 from tasks import ui
 from tasks.cache import Cached, run_cached
 from tasks.store import Store, content_hash, resolve_root
+
+if TYPE_CHECKING:
+    from rl.market.build import DayFeatures
 
 STEP = "features"
 DAY_STEP = "features-day"
@@ -65,6 +69,7 @@ def _build(
     split: bool,
 ) -> dict[str, Any]:
     from rl.market.assemble import assemble
+    from rl.market.build import without_closing
     from rl.market.plan import plan_days
     from rl.market.scaler import Scaler
     from rl.market.splits import split_windows
@@ -73,15 +78,18 @@ def _build(
     facts = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
     first = min(facts["first"], facts["history_first"] or facts["first"])
     plans = plan_days(first, facts["last"])
-    before: Cached | None = None
+    before: _Day | None = None
     reused = 0
+    # A day that was built here is not read again. Only the next day asks for its closing state.
+    parts: list[DayFeatures | Path] = []
     for number, plan in enumerate(plans, start=1):
         ui.say(f"Features of {plan.day} ({number} of {len(plans)})", transient=True)
         day = _day(store, source, manifest, plan, before)
-        shutil.copytree(day.path, folder / "days" / plan.day, ignore=shutil.ignore_patterns("manifest.json"))
-        reused += day.hit
+        _link_files(day.cached.path, folder / "days" / plan.day)
+        reused += day.cached.hit
+        parts.append(day.cached.path if day.built is None else without_closing(day.built))
         before = day
-    market = assemble(sorted((folder / "days").iterdir()), rules)
+    market = assemble(parts, rules)
     summary: dict[str, Any] = {
         "days": len(plans),
         "hours": market.n_hours,
@@ -102,13 +110,33 @@ def _build(
     return summary | {"days_reused": reused}
 
 
-def _day(store: Store, source: Path, dataset: Manifest, plan: Any, before: Cached | None) -> Cached:
+@dataclass(frozen=True)
+class _Day:
+    """The features of a day, and the same in memory where they have just been built."""
+
+    cached: Cached
+    built: DayFeatures | None
+
+
+def _link_files(source: Path, target: Path) -> None:
+    """Give a day's files a second name, or copy them where the disk cannot do that."""
+    target.mkdir(parents=True)
+    for path in sorted(source.glob("*.parquet")):
+        try:
+            (target / path.name).hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, target / path.name)
+
+
+def _day(store: Store, source: Path, dataset: Manifest, plan: Any, before: _Day | None) -> _Day:
     """Return the features of one day, built only if its rows or the state before it have changed."""
+    built: list[DayFeatures] = []
     hashes = {entry.path: entry.sha256 for entry in dataset.files}
     tables = {table: f"{table}/{plan.day}.parquet" for table in ("opportunities", "history")}
     inputs = {table: hashes.get(path, "") for table, path in tables.items()}
     if before is not None:
-        inputs |= {e.path: e.sha256 for e in before.manifest.files if e.path.startswith(_CLOSING)}
+        files = before.cached.manifest.files
+        inputs |= {entry.path: entry.sha256 for entry in files if entry.path.startswith(_CLOSING)}
 
     def compute(folder: Path) -> Mapping[str, Any]:
         import pandas as pd
@@ -118,15 +146,19 @@ def _day(store: Store, source: Path, dataset: Manifest, plan: Any, before: Cache
 
         rows = {table: source / path for table, path in tables.items() if path in hashes}
         frames = {table: pd.read_parquet(path) for table, path in rows.items()}
-        closing = read_closing(before.path) if before is not None else None
+        closing = None
+        if before is not None:
+            closing = before.built.closing if before.built is not None else read_closing(before.cached.path)
         opportunities = frames.get("opportunities")
         if opportunities is None:  # a gap: any day's table without its rows
             first = next(path for path in sorted(hashes) if path.startswith("opportunities/"))
             opportunities = pd.read_parquet(source / first).iloc[:0]
-        write_day(build_day(plan, opportunities, frames.get("history"), closing), folder)
+        built.append(build_day(plan, opportunities, frames.get("history"), closing))
+        write_day(built[0], folder)
         return {"hours": plan.n_hours}
 
     params = {"day": plan.day, "start_ms": plan.start_ms, "n_hours": plan.n_hours}
-    return run_cached(
+    cached = run_cached(
         store, DAY_STEP, modules=("tasks.features",), inputs=inputs, params=params, compute=compute
     )
+    return _Day(cached, built[0] if built else None)
