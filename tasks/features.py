@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.manifest import Manifest, Ref
 from schemas.trading import MarketRules
 from tasks import ui
 from tasks.cache import Cached, run_cached
 from tasks.store import Store, content_hash, resolve_root
+
+if TYPE_CHECKING:
+    from rl.market.build import DayFeatures
 
 STEP = "features"
 DAY_STEP = "features-day"
@@ -67,22 +71,22 @@ def feature_days(dataset: Ref) -> dict[str, Path]:
         The folder of each UTC day, `YYYY-MM-DD`, in order and without a hole.
     """
     store = Store(resolve_root())
-    return {day: built.path for day, built in _days(store, dataset, store.manifest(dataset)).items()}
+    return {name: day.cached.path for name, day in _days(store, dataset, store.manifest(dataset))}
 
 
-def _days(store: Store, dataset: Ref, manifest: Manifest) -> dict[str, Cached]:
+def _days(store: Store, dataset: Ref, manifest: Manifest) -> Iterator[tuple[str, _Day]]:
+    """Yield each UTC day of a data set, in order, with its features."""
     from rl.market.plan import plan_days
 
     source = store.local(dataset)
     facts = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
     first = min(facts["first"], facts["history_first"] or facts["first"])
     plans = plan_days(first, facts["last"])
-    before: Cached | None = None
-    built: dict[str, Cached] = {}
+    before: _Day | None = None
     for number, plan in enumerate(plans, start=1):
         ui.say(f"Features of {plan.day} ({number} of {len(plans)})", transient=True)
-        before = built[plan.day] = _day(store, source, manifest, plan, before)
-    return built
+        before = _day(store, source, manifest, plan, before)
+        yield plan.day, before
 
 
 def _build(
@@ -95,16 +99,21 @@ def _build(
     split: bool,
 ) -> dict[str, Any]:
     from rl.market.assemble import assemble
+    from rl.market.build import without_closing
     from rl.market.scaler import Scaler
     from rl.market.splits import split_windows
 
-    days = _days(store, dataset, manifest)
-    for day, built in days.items():
-        shutil.copytree(built.path, folder / "days" / day, ignore=shutil.ignore_patterns("manifest.json"))
-    reused = sum(built.hit for built in days.values())
-    market = assemble(sorted((folder / "days").iterdir()), rules)
+    days, reused = 0, 0
+    # A day that was built here is not read again. Only the next day asks for its closing state.
+    parts: list[DayFeatures | Path] = []
+    for name, day in _days(store, dataset, manifest):
+        _link_files(day.cached.path, folder / "days" / name)
+        days += 1
+        reused += day.cached.hit
+        parts.append(day.cached.path if day.built is None else without_closing(day.built))
+    market = assemble(parts, rules)
     summary: dict[str, Any] = {
-        "days": len(days),
+        "days": days,
         "hours": market.n_hours,
         "start_ms": market.start_ms,
         "instruments": market.n_instruments,
@@ -118,18 +127,38 @@ def _build(
         (folder / "scaler.json").write_text(scaler.to_json() + "\n", encoding="utf-8")
         summary |= {"warning": splits.warning}
     (folder / "features.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    ui.say(f"Features: {len(days)} days, {reused} of them unchanged, {market.n_hours} hours, "
+    ui.say(f"Features: {days} days, {reused} of them unchanged, {market.n_hours} hours, "
            f"{len(market.pair_long)} pairs")  # fmt: skip
     return summary | {"days_reused": reused}
 
 
-def _day(store: Store, source: Path, dataset: Manifest, plan: Any, before: Cached | None) -> Cached:
+@dataclass(frozen=True)
+class _Day:
+    """The features of a day, and the same in memory where they have just been built."""
+
+    cached: Cached
+    built: DayFeatures | None
+
+
+def _link_files(source: Path, target: Path) -> None:
+    """Give a day's files a second name, or copy them where the disk cannot do that."""
+    target.mkdir(parents=True)
+    for path in sorted(source.glob("*.parquet")):
+        try:
+            (target / path.name).hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, target / path.name)
+
+
+def _day(store: Store, source: Path, dataset: Manifest, plan: Any, before: _Day | None) -> _Day:
     """Return the features of one day, built only if its rows or the state before it have changed."""
+    built: list[DayFeatures] = []
     hashes = {entry.path: entry.sha256 for entry in dataset.files}
     tables = {table: f"{table}/{plan.day}.parquet" for table in ("opportunities", "history")}
     inputs = {table: hashes.get(path, "") for table, path in tables.items()}
     if before is not None:
-        inputs |= {e.path: e.sha256 for e in before.manifest.files if e.path.startswith(_CLOSING)}
+        files = before.cached.manifest.files
+        inputs |= {entry.path: entry.sha256 for entry in files if entry.path.startswith(_CLOSING)}
 
     def compute(folder: Path) -> Mapping[str, Any]:
         import pandas as pd
@@ -139,15 +168,19 @@ def _day(store: Store, source: Path, dataset: Manifest, plan: Any, before: Cache
 
         rows = {table: source / path for table, path in tables.items() if path in hashes}
         frames = {table: pd.read_parquet(path) for table, path in rows.items()}
-        closing = read_closing(before.path) if before is not None else None
+        closing = None
+        if before is not None:
+            closing = before.built.closing if before.built is not None else read_closing(before.cached.path)
         opportunities = frames.get("opportunities")
         if opportunities is None:  # a gap: any day's table without its rows
             first = next(path for path in sorted(hashes) if path.startswith("opportunities/"))
             opportunities = pd.read_parquet(source / first).iloc[:0]
-        write_day(build_day(plan, opportunities, frames.get("history"), closing), folder)
+        built.append(build_day(plan, opportunities, frames.get("history"), closing))
+        write_day(built[0], folder)
         return {"hours": plan.n_hours}
 
     params = {"day": plan.day, "start_ms": plan.start_ms, "n_hours": plan.n_hours}
-    return run_cached(
+    cached = run_cached(
         store, DAY_STEP, modules=("tasks.features",), inputs=inputs, params=params, compute=compute
     )
+    return _Day(cached, built[0] if built else None)

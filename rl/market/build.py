@@ -7,7 +7,7 @@ state of its own; how the hours are grouped into stretches changes no bit of the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -61,6 +61,11 @@ class DayFeatures:
     def n_hours(self) -> int:
         """Hours in the stretch."""
         return int(self.panel.mark.shape[0])
+
+
+def without_closing(features: DayFeatures) -> DayFeatures:
+    """Return the features of a stretch with nothing in their closing state."""
+    return replace(features, closing=nothing_known(features.closing.end_us))
 
 
 def build_day(

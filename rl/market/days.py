@@ -19,7 +19,7 @@ from rl.market.arrays import F64, HOUR_MS, I64, SLOT_FEATURES
 from rl.market.build import DayFeatures
 from rl.market.closing import Closing, KnownInstruments, KnownPairs, nothing_known
 from rl.market.panel import FundingEvents, Panel
-from rl.market.parquet import read_columns, write_columns
+from rl.market.parquet import read_columns, repeated_names, write_columns
 from rl.market.rows import HistoryRows, OpportunityRows
 from rl.market.slots import PairPanel, SlotTable
 from schemas.trading import N_OPPORTUNITY_SLOTS
@@ -67,11 +67,15 @@ def write_day(features: DayFeatures, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     size = {"start_ms": features.start_ms, "n_hours": features.n_hours}
     symbols, venues = _names(features.symbols), _names(features.venues)
-    hours = _hours(features)
-    hour, instrument = _grid(features.n_hours, len(symbols))
+    hours, n_hours = _hours(features), features.n_hours
+    hour = np.repeat(np.arange(n_hours), len(symbols))
     panel = {column: getattr(features.panel, name).ravel() for name, column in _PANEL.items()}
     panel["next_settlement"] = _next_settlement(hours[hour], panel["funding_interval_hours"])
-    labels = {"hour": hours[hour], "symbol": symbols[instrument], "venue": venues[instrument]}
+    labels: dict[str, Any] = {
+        "hour": hours[hour],
+        "symbol": repeated_names(symbols, n_hours),
+        "venue": repeated_names(venues, n_hours),
+    }
     write_columns(folder / "panel.parquet", labels | panel, size)
 
     events = features.events
@@ -83,8 +87,9 @@ def write_day(features: DayFeatures, folder: Path) -> None:
     facts = {column: getattr(events, name) for name, column in _EVENTS.items()}
     write_columns(folder / "settlements.parquet", labels | facts)
 
-    hour, pair = _grid(features.n_hours, len(features.pair_long))
-    labels = {"hour": hours[hour]} | _pair_names(features, pair)
+    hour = np.repeat(np.arange(n_hours), len(features.pair_long))
+    names = _pair_names(features, np.arange(len(features.pair_long)))
+    labels = {"hour": hours[hour]} | {name: repeated_names(legs, n_hours) for name, legs in names.items()}
     facts = {column: getattr(features.pairs, name).ravel() for name, column in _PAIRS.items()}
     write_columns(folder / "pairs.parquet", labels | facts | {"trail24": features.trail24.ravel()})
 
@@ -183,10 +188,6 @@ def _next_settlement(hours: NDArray[Any], interval: F64) -> NDArray[Any]:
 
 def _names(values: tuple[str, ...]) -> NDArray[np.object_]:
     return np.array([*values, None], dtype=object)[:-1]
-
-
-def _grid(n_hours: int, n: int) -> tuple[I64, I64]:
-    return np.repeat(np.arange(n_hours), n), np.tile(np.arange(n), n_hours)
 
 
 def _pair_names(features: DayFeatures, pair: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 Columns = dict[str, NDArray[Any]]
 
 
-def write_columns(path: Path, columns: Columns, metadata: dict[str, int] | None = None) -> None:
+def write_columns(path: Path, columns: dict[str, Any], metadata: dict[str, int] | None = None) -> None:
     """Write a table in one atomic step.
 
     Args:
         path: The file; its folder exists.
         columns: Equally long columns. Objects are written as text, datetime64 as UTC times (NaT is null),
-            rows of a 2-D array as lists of fixed size; NaN stays NaN and is not null.
+            rows of a 2-D array as lists of fixed size; NaN stays NaN and is not null. What is an Arrow array
+            already is written as it is.
         metadata: Whole numbers to keep beside the table.
     """
     table = pa.table({name: _to_arrow(column) for name, column in columns.items()})
@@ -44,7 +45,16 @@ def read_columns(path: Path) -> tuple[Columns, dict[str, int]]:
     }
 
 
-def _to_arrow(column: NDArray[Any]) -> pa.Array:
+def repeated_names(names: NDArray[Any], times: int) -> pa.Array:
+    """Return names, all of them so many times over, as the text that `write_columns` would make of them."""
+    coded = pa.array(names, type=pa.string()).dictionary_encode()
+    codes = np.tile(coded.indices.to_numpy(), times)
+    return pa.DictionaryArray.from_arrays(pa.array(codes), coded.dictionary)
+
+
+def _to_arrow(column: NDArray[Any] | pa.Array) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column
     if column.ndim == 2:
         return pa.FixedSizeListArray.from_arrays(pa.array(column.ravel()), column.shape[1])
     if column.dtype == object:

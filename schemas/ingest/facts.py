@@ -113,16 +113,15 @@ def _intervals(
     rows: pa.Table, time: NDArray[np.int64], sides: tuple[str, ...]
 ) -> dict[str, tuple[float, ...]]:
     """Return the funding intervals of each instrument in order of time, each change once."""
-    names, hours = [], []
-    for side in sides:
-        joined = pc.binary_join_element_wise(
-            rows[f"{side}exchange"].cast(pa.string()), rows["symbol"].cast(pa.string()), " "
-        )
-        names.append(joined.combine_chunks())
-        hours.append(rows[f"{side}funding_interval_hours"].to_numpy())
-    coded = pc.dictionary_encode(pa.chunked_array(names)).combine_chunks()
-    words = coded.dictionary.to_pylist()
-    who = coded.indices.to_numpy(zero_copy_only=False)
+    venues = pa.chunked_array([_one(rows[f"{side}exchange"].cast(pa.string())) for side in sides])
+    venue, symbol = (
+        pc.dictionary_encode(_one(venues)),
+        pc.dictionary_encode(_one(rows["symbol"].cast(pa.string()))),
+    )
+    symbols, of_symbol = symbol.dictionary.to_pylist(), symbol.indices.to_numpy()
+    who = venue.indices.to_numpy().astype(np.int64) * len(symbols) + np.tile(of_symbol, len(sides))
+    hours = [rows[f"{side}funding_interval_hours"].to_numpy() for side in sides]
+    called = venue.dictionary.to_pylist()
     every, when = np.concatenate(hours), np.tile(time, len(sides))
     known = np.flatnonzero(~np.isnan(every))
     by = known[np.lexsort((when[known], who[known]))]
@@ -130,5 +129,11 @@ def _intervals(
     changed[1:] = (who[by][1:] != who[by][:-1]) | (every[by][1:] != every[by][:-1])
     found: dict[str, list[float]] = {}
     for instrument, interval in zip(who[by][changed].tolist(), every[by][changed].tolist(), strict=True):
-        found.setdefault(words[instrument], []).append(interval)
+        at_venue, of = divmod(instrument, len(symbols))
+        found.setdefault(f"{called[at_venue]} {symbols[of]}", []).append(interval)
     return {name: tuple(steps) for name, steps in found.items()}
+
+
+def _one(column: Any) -> Any:
+    """Return a column as one array."""
+    return pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column

@@ -57,8 +57,9 @@ def put_in_order(rows: pa.Table, table: TableName) -> Ordered:
     dropped = 0
     if tied.any():
         order, kept = _settle_ties(rows, table, order, tied)
-        order, tied = order[kept], _tied(main, order[kept])
-        dropped = len(kept) - len(order)
+        dropped = len(kept) - int(kept.sum())
+        order = order[kept]
+        tied = _tied(main, order)
     several = int(tied.sum())
     if table == "history":
         return Ordered(rows.take(pa.array(order)), dropped, {"several_rows_for_one_hour": several})
@@ -90,28 +91,44 @@ def _settle_ties(
     inside[:-1] |= tied[1:]
     places = np.flatnonzero(inside)
     group = np.cumsum(~tied)[places]
-    some = rows.take(pa.array(order[places]))
     kinds = {column.name: column.kind for column in COLUMNS[table]}
     extra = sorted(name for name in rows.column_names if name not in kinds and name != STAMPED)
     said = [name for name in (*names(table), *extra) if name not in (TIME_COLUMN[table], *KEYS[table])]
+    some = rows.take(pa.array(order[places]))
     keys = [_sortable(some[name], kinds.get(name)) for name in said]
     stamp = [some[STAMPED].to_numpy()] if STAMPED in rows.column_names else []
+    kept = np.ones(len(order), dtype=bool)
 
+    # Most ties are rows that are there twice: nothing has to be sorted where all of a group are equal.
+    same = _same_as_before(np.arange(len(places)), group, keys)
+    begins = np.ones(len(places), dtype=bool)
+    begins[1:] = group[1:] != group[:-1]
+    kept[places[same]] = False
+    differ = np.isin(group, group[~same & ~begins])
+    if not differ.any():
+        return order, kept
+
+    places, group = places[differ], group[differ]
+    keys, stamp = [key[differ] for key in keys], [key[differ] for key in stamp]
     # Once by what they say, so that equal rows are neighbours, the newest last: it stays.
     first = np.lexsort([*stamp, *keys[::-1], group])
-    equal = np.ones(len(first), dtype=bool)
-    equal[-1:] = False
-    for key in (group, *keys):
-        equal[:-1] &= key[first[1:]] == key[first[:-1]]
     gone = np.zeros(len(first), dtype=bool)
-    gone[first[equal]] = True
+    gone[first[:-1]] = _same_as_before(first, group, keys)[1:]
     # Then by their stamp, and by what they say only among equals.
     last = np.lexsort([*keys[::-1], *stamp, group])
     settled = order.copy()
     settled[places] = order[places][last]
-    kept = np.ones(len(order), dtype=bool)
     kept[places] = ~gone[last]
     return settled, kept
+
+
+def _same_as_before(order: NDArray[Any], group: NDArray[Any], keys: list[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Return which rows of an order are of the group of the row before and say the same."""
+    same = np.ones(len(order), dtype=bool)
+    same[:1] = False
+    for key in (group, *keys):
+        same[1:] &= key[order[1:]] == key[order[:-1]]
+    return same
 
 
 def _sortable(column: Any, kind: str | None) -> NDArray[Any]:

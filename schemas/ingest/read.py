@@ -90,7 +90,8 @@ def read_rows(body: bytes, width: int, where: str) -> TextRows:
 
 
 def _count(body: bytes) -> int:
-    return body.count(b"\n") + int(not body.endswith(b"\n") and bool(body))
+    unfinished = bool(body) and not body.endswith(b"\n")
+    return int(body.count(b"\n")) + int(unfinished)
 
 
 def _without_open_quotes(

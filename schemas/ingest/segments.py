@@ -207,8 +207,9 @@ def _judge(parsed: ParsedTable, table: TableName) -> tuple[pd.DataFrame, Any]:
     for (column, rule), bad in parsed.unreadable.items():
         unreadable |= bad
         parts.append(pd.DataFrame({"position": np.flatnonzero(bad), "column": column, "rule": rule}))
-    # A value that could not be read is null by now; only readable rows are held against the rules.
-    parts.append(broken_rules(frame[~unreadable] if unreadable.any() else frame, table))
+    # A value that could not be read is null by now: what the rules say of its row counts for nothing.
+    broken = broken_rules(frame, table)
+    parts.append(broken[~unreadable[broken["position"].to_numpy(dtype=np.int64)]])
     broken = pd.concat(parts, ignore_index=True)
     good = np.ones(len(frame), dtype=bool)
     good[broken["position"].to_numpy(dtype=np.int64)] = False
