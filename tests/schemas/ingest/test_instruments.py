@@ -212,7 +212,7 @@ def test_rows_ten_to_the_n_apart_pass_the_rules_once_mapped_and_are_counted(work
     ]
     rows.append(workshop.opportunity(1))
     without = workshop.build_rows(rows, past)
-    assert without.quality["opportunities"]["rules"]["legs_apart"]["rows"] == 4
+    assert without.quality["opportunities"]["rules"]["contract_multiplier"]["rows"] == 4
 
     table = workshop.write("instruments.csv", TABLE)
     built = workshop.build_rows(rows, past, instruments=read_instruments(table))
