@@ -98,7 +98,7 @@ def _positive() -> pa.Check:
 def _likely_price(prices: pd.Series) -> pd.Series:
     low, high = PRICE_RANGE
     # Prices that are not positive or not finite break rules of their own.
-    return ((prices >= low) & (prices <= high)) | (prices <= 0) | np.isinf(prices)
+    return prices.between(low, high) | (prices <= 0) | ~prices.abs().lt(np.inf)
 
 
 def _not_negative() -> pa.Check:
@@ -136,17 +136,18 @@ def _exchanges_differ(frame: pd.DataFrame) -> pd.Series:
 
 def _legs(frame: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Return whether the prices of each row's legs are close, and whether a power of ten makes them so."""
-    long, short = frame["entry_long_price"], frame["entry_short_price"]
-    cheaper = pd.Series(np.minimum(long, short), index=frame.index)
-    dearer = pd.Series(np.maximum(long, short), index=frame.index)
+    long, short = frame["entry_long_price"].to_numpy(), frame["entry_short_price"].to_numpy()
+    cheaper, dearer = np.minimum(long, short), np.maximum(long, short)
     # Prices that no coin has break rules of their own.
     judged = (cheaper >= PRICE_RANGE[0]) & (dearer <= PRICE_RANGE[1])
-    ratio = (dearer / cheaper.where(judged, 1.0)).where(judged, 1.0)
-    power = np.log10(ratio).round().clip(upper=MAX_MULTIPLIER)
-    scaled = ratio / 10.0**power
-    distance = pd.Series(np.maximum(scaled, 1.0 / scaled), index=frame.index) - 1.0
-    close = distance <= MAX_LEG_DISTANCE + 1e-9
-    return close & (power == 0), close & (power > 0)
+    near = ~(judged & (dearer - cheaper > cheaper * (MAX_LEG_DISTANCE + 1e-9)))
+    scaled = np.zeros(len(frame), dtype=bool)
+    if not near.all():
+        ratio = dearer[~near] / cheaper[~near]
+        power = np.minimum(np.round(np.log10(ratio)), MAX_MULTIPLIER)
+        left = ratio / 10.0**power
+        scaled[~near] = (power > 0) & (np.maximum(left, 1.0 / left) - 1.0 <= MAX_LEG_DISTANCE + 1e-9)
+    return pd.Series(near, index=frame.index), pd.Series(scaled, index=frame.index)
 
 
 def _legs_close(frame: pd.DataFrame) -> pd.Series:

@@ -164,6 +164,9 @@ class Bandit(torch.nn.Module):
         logp = masked_log_softmax(self.logits.expand(mask.shape), mask)
         return torch.where(mask, logp, INVALID), self.v.expand(mask.shape[:2])
 
+    def spread(self, logp: Tensor) -> Tensor:
+        return -(logp.exp() * logp).sum(-1)
+
 
 OLD = [0.9, 0.1, 0.4, 0.5]  # probabilities of the actions taken, when they were taken
 RETURNS = np.array([[1.0], [0.0], [2.0], [0.5]])

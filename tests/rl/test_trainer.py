@@ -49,7 +49,7 @@ def learnt_from(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> np.ndarray
 
 def test_defaults_are_those_the_algorithm_was_published_with_or_this_market_asks_for() -> None:
     recipe = Recipe()
-    assert (recipe.gamma, recipe.gae_lambda) == (0.999, 0.98)
+    assert (recipe.gamma, recipe.gae_lambda) == (0.999, 0.9)
     assert (recipe.clip, recipe.max_grad_norm, recipe.value_coef, recipe.anneal) == (0.2, 0.5, 0.5, True)
     adam = trainer_of().optimizer
     assert isinstance(adam, torch.optim.Adam)
