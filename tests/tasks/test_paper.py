@@ -95,7 +95,7 @@ for number, hour in enumerate(hours):
     folder.reach(hour)
     if number in doomed:
         struck += killed(begin(hour, chance.randint(1, 900)))
-    if chance.random() < 0.7 or number == len(hours) - 1:  # an hour that was missed is caught up later
+    if chance.random() < 0.5 or number == len(hours) - 1:  # an hour that was missed is caught up later
         at_once = [begin(hour, 0) for _ in range(2 if number % 10 == 5 else 1)]
         assert not any([killed(one) for one in at_once])
 print(struck)
@@ -163,7 +163,7 @@ def drive(stage: Stage, live: Path, seed: int, kills: int, book: str = BOOK) -> 
     words = [stage.root, stage.source, live, seed, kills, book, *(hour.isoformat() for hour in stage.hours)]
     done = subprocess.run(
         [sys.executable, "-c", script, *map(str, words)], cwd=PROJECT, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}, timeout=280, check=False,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}, timeout=800, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return int(done.stdout.split()[-1])
@@ -194,6 +194,9 @@ def assert_the_tables_are(lines: list[PaperLine], dataset: Ref, version: str, bo
     return len(closed)
 
 
+@pytest.mark.timeout(
+    900
+)  # half a minute on a quiet core, and processes that wait for their turn on a busy one
 def test_killed_late_and_after_missed_hours_the_ledger_is_that_of_one_run_and_of_a_backtest(
     followed: Stage, tmp_path: Path
 ) -> None:
