@@ -55,7 +55,7 @@ class TextRows:
     @property
     def rows(self) -> int:
         """Rows, those included that are no rows of the table."""
-        return self.text.num_rows + len(self.broken)
+        return int(self.text.num_rows) + len(self.broken)
 
 
 def read_rows(body: bytes, width: int, where: str) -> TextRows:
