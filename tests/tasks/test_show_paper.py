@@ -66,5 +66,6 @@ def test_the_picture_shows_equity_and_where_the_alias_moved() -> None:
     flat = paper_picture({"challenger, moderate": lines(1e4, 1e4, 1e4)})
     assert flat.startswith(b"\x89PNG")
     assert paper_picture({"challenger, moderate": lines(1e4, 1e4, 1e4)}) == flat, "the same every time"
-    assert paper_picture({"challenger, moderate": lines(1e4, 1e4, 1e4, moved=1)}) != flat
+    once, twice = (paper_picture({"challenger, moderate": lines(1e4, 1e4, 1e4, moved=i)}) for i in (1, 2))
+    assert len({flat, once, twice}) == 3, "a tick where it moved"
     assert paper_picture({"challenger, moderate": lines(1e4, 1.1e4, 1e4)}, NARROW) != flat
