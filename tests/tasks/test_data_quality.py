@@ -89,13 +89,15 @@ def crown(root: Path, of: Cached, *, keeps: bool = True) -> None:
     Registry(root, "b").move("champion", OTHER, reason="it reigns")
 
 
-@pytest.mark.parametrize("episode_hours", [12, 24])
+@pytest.mark.parametrize("without", [0, 1, 2])
 def test_without_a_champion_it_is_the_train_window_that_features_cut(
-    artifacts: Path, sample: Path, episode_hours: int
+    artifacts: Path, rows: pd.DataFrame, tmp_path: Path, without: int
 ) -> None:
-    dataset = ingest(sample)
-    found = quality(dataset.ref, book="b", limits=LIMITS, episode_hours=episode_hours)
-    cut = features(dataset.ref, rules=MarketRules(), episode_hours=episode_hours)
+    seen = pd.to_datetime(rows["entry_time"], format="ISO8601")
+    kept = rows[seen <= seen.max() - pd.Timedelta(hours=without)]  # an hour less need not move the window
+    dataset = ingest(write(kept, tmp_path / "opportunities.csv"), max_bad_fraction=0.5)
+    found = quality(dataset.ref, book="b", limits=LIMITS, episode_hours=EPISODE)
+    cut = features(dataset.ref, rules=MarketRules(), episode_hours=EPISODE)
     train = json.loads((cut.path / "splits.json").read_text())["train"]
     known, drift = reference_of(found), read_drift(found.path)
     assert [known.start, known.end] == [pd.Timestamp(train[edge]) for edge in ("start", "end")]

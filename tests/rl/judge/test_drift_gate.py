@@ -86,6 +86,7 @@ def test_what_is_not_known_is_said_in_words_and_never_passes() -> None:
         (old, ("v0", "d0"), "Drift is not known. The champion v0 was registered before."),
         (report(feature(), unknown="The recent window has 3 hours."), None, "The recent window has 3 hours."),
         (report(feature(psi=None, ks=None)), None, "no feature has a value on both sides"),
+        (report(feature("rows_per_hour", judged=False)), None, "no feature has a value on both sides"),
         (
             report(feature(), champion="v0"),
             ("v1", "d0"),

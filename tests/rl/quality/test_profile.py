@@ -121,6 +121,13 @@ def test_a_column_that_a_day_lacks_is_empty_there(files: list[DayFile], tmp_path
     assert found.total.columns["volume_24h"].nulls == found.total.sketches["volume_24h"].nulls
 
 
+def test_a_day_without_a_venue_has_no_rates_of_it_and_no_empty_ones(files: list[DayFile]) -> None:
+    there = whole(files[0])
+    both = add_up([DayFacts(rows=10), there]).sketches
+    assert both["rate_8h@bybit"].rows == there.sketches["rate_8h@bybit"].rows
+    assert both["volume_24h"].nulls == there.sketches["volume_24h"].nulls + 10
+
+
 def test_a_name_of_megabytes_costs_its_own_length_once(files: list[DayFile], tmp_path: Path) -> None:
     rows = pd.read_parquet(files[0].path)
     rows["long_exchange"] = ["v" * 10_000_000, *rows["long_exchange"][1:]]
@@ -141,7 +148,7 @@ def test_prices_as_large_as_numbers_go_have_no_spread_and_stop_nothing(
     path = tmp_path / f"{files[0].day}.parquet"
     rows.to_parquet(path)
     found = describe_day(path, "opportunities")
-    assert found.sketches["leg_spread"].low == found.sketches["leg_spread"].high == 0.0
+    assert found.sketches["leg_spread"].known == 0
     assert found.sketches["entry_long_price"].quantile(0.5) == 1.5e308
     write_facts(found, tmp_path)
     assert equal(read_facts(tmp_path), found)
