@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -204,7 +205,8 @@ class Memo:
         used |= {self._files / f"{table}-{sha256}.json" for table, sha256 in files}
         used |= {self.days / f"{key}.json" for key in days}
         for path in used:
-            os.utime(path)
+            with suppress(FileNotFoundError):  # somebody emptied the folder: the next build starts anew
+                os.utime(path)
         oldest = time.time() - UNUSED_DAYS * _DAY_SECONDS
         for folder in (self.segments, self._files, self.days):
             for left in folder.glob("*.partial"):  # by a process that was killed
