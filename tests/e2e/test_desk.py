@@ -293,17 +293,20 @@ def test_killed_with_its_worker_a_run_is_called_crashed_and_told_and_the_next_on
     assert_whole(desk.root)
 
 
-def test_a_worker_killed_alone_leaves_its_run_to_complete(desk: Desk, sample: Path) -> None:
+def test_a_worker_killed_alone_takes_its_run_with_it_which_is_called_crashed(
+    desk: Desk, sample: Path
+) -> None:
     making = desk.worker()
-    run = desk.request(RETRAIN, **tiny(sample, num_episodes=LONG, time_budget=20.0, seed=3))
+    run = desk.request(RETRAIN, **tiny(sample, num_episodes=LONG, seed=3))
     wait_for_training(desk, run)
     [worker] = [pid for pid, words in desk.processes().items() if "prefect worker start" in words]
     os.kill(worker, signal.SIGKILL)
-    desk.stop(making)
+    making.wait(30)
+    desk.started.remove(making)
     ended = desk.ended(run)
-    assert ended.state is not None
-    told = (ended.state.type, desk.flow_processes(run))
-    assert told == (StateType.COMPLETED, []), ended.state
+    assert ended.state is not None and ended.state.type == StateType.CRASHED, ended.state
+    desk.wait(lambda: not desk.flow_processes(run), "the end of its process")
+    assert_whole(desk.root)
 
 
 def test_a_locked_database_delays_a_run_and_fails_none(desk: Desk, sample: Path) -> None:
