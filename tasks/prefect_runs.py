@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
 # The names of the flows in flows/, by which their runs are known.
-FLOWS: Final = ("data-to-model", "train", "backtest", "walk-forward", "certify", "gc")
+FLOWS: Final = (
+    *("data-to-model", "train", "backtest", "walk-forward", "certify"),
+    *("gc", "paper-trade", "promote"),
+)
 _PAGE: Final = 200  # the server's largest answer
 
 
