@@ -32,7 +32,9 @@ def test_a_deployment_runs_in_a_worker_and_judges_a_policy(server: Api, sample: 
     for _ in range(2):  # deploying again changes nothing
         say("make", "deploy", "STAMP=", f"BIN={BIN}")
     deployments = {row["name"]: row for row in server.post("/deployments/filter", {})}
-    assert set(deployments) == {"retrain", "backtest", "certify", "promote", "walk-forward"}
+    assert set(deployments) == {
+        *("retrain", "backtest", "certify", "gc", "paper-trade", "promote", "walk-forward"),
+    }
     [schedule] = deployments["retrain"]["schedules"]
     assert schedule["active"] is False
 
