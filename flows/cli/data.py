@@ -57,12 +57,14 @@ def validate(
     from flows.cli.train import common_flags, use_artifacts
     from tasks.data_quality import quality
     from tasks.ingest import ingest
+    from tasks.store import book_dir, resolve_root
 
     use_artifacts(artifacts)
     if open_:
         refuse_without_browser()
     if report is not None:
         refuse_no_file(report)
+    book_dir(resolve_root(), book)  # a name that is none is refused before minutes are spent on the data
     show_logs(Progress())
     advanced = build_advanced(
         None, set_, common_flags(max_bad_fraction, history_bars_open_stamped, instruments=instruments)

@@ -9,6 +9,7 @@ from flows.cli.readiness import print_signs
 from flows.cli.summary import print_backtest, print_results, print_signs_to_mend
 from schemas.backtest import BacktestSummary, PolicyResult, ProfitSplit
 from schemas.health import HealthLimits, HealthReport, Sign, watched
+from schemas.judgement import Judgement
 from schemas.trading import PRESETS, MarketRules, TradingConfig
 from tests.tasks.made import publish
 
@@ -102,7 +103,9 @@ def reported(
     )  # fmt: skip
     text = summary.model_dump_json()
     tested = publish(root, "backtest", {"backtest.json": text})
-    judged = publish(root, "judgement", {"report.html": text})
+    judged = publish(
+        root, "judgement", {"report.html": text, "gates.json": Judgement(challenger=()).model_dump_json()}
+    )
     print_backtest({"backtest": str(tested), "stress": "", "judgement": str(judged)}, book="b")
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Report: ")]
     path = Path(line.removeprefix("Report: "))

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from schemas.columns import HISTORY_COLUMNS, OPPORTUNITY_COLUMNS
-from schemas.ingest.days import write_days
 from schemas.manifest import Manifest, Ref
 from schemas.paper import LateRows
 from tasks.files import sha256_text
@@ -38,6 +37,13 @@ def history(*times: str) -> pd.DataFrame:
     return frame
 
 
+def write_days(frame: pd.DataFrame, time: str, folder: Path) -> None:
+    """Write rows as ingest leaves them, a file for each UTC day."""
+    folder.mkdir(parents=True)
+    for day, rows in frame.groupby(frame[time].dt.strftime("%Y-%m-%d")):
+        rows.to_parquet(folder / f"{day}.parquet", index=False)
+
+
 class Data:
     """Data sets in a store."""
 
@@ -47,9 +53,9 @@ class Data:
     def __call__(self, frame: pd.DataFrame, second: pd.DataFrame | None = None) -> DatasetRows:
         self.made += 1
         folder = self.root / f"made{self.made}"
-        write_days(frame, "opportunities", folder / "opportunities")
+        write_days(frame, "entry_time", folder / "opportunities")
         if second is not None:
-            write_days(second, "history", folder / "history")
+            write_days(second, "timestamp", folder / "history")
         files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
         ref = self._publish(files)
         store = Store(self.root / "artifacts")
