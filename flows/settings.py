@@ -30,6 +30,8 @@ DEFAULTS: Final[dict[str, str]] = {
 }
 FORCED: Final[dict[str, str]] = {
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+    # The exception of a failed flow is kept all the same: as a line of JSON, and not as a pickle.
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_TASKS_DEFAULT_PERSIST_RESULT": "false",
 }
 # For a run started by the command line: the terminal is ours, Prefect's own lines go to the run's page only.

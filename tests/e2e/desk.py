@@ -183,11 +183,18 @@ class Desk:
         """Return the states of a run's tasks by name; they are recorded a moment after the run."""
         from prefect.client.schemas.filters import FlowRunFilter
 
-        with self.client() as client:
-            rows = client.read_task_runs(
-                flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [run.id]}})
-            )
-        return {row.name: row.state_name or "" for row in rows}
+        before: dict[str, str] = {}
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            with self.client() as client:
+                rows = client.read_task_runs(
+                    flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [run.id]}})
+                )
+            found = {row.name: row.state_name or "" for row in rows}
+            if (found and found == before) or time.monotonic() > deadline:
+                return found
+            before = found
+            time.sleep(2.0)
 
     def logs(self, run: FlowRun) -> str:
         from prefect.client.schemas.filters import LogFilter
