@@ -49,8 +49,13 @@ def make_access(port: int) -> str:
     text = _TEXT.format(
         path=path, url_name=URL, url=f"http://127.0.0.1:{port}/api", auth_name=AUTH, auth=auth
     )
+    # Whole before it has its name: of two that make it at once the second reads what the first has written.
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.link(partial, path)
     except FileExistsError:
         path.chmod(0o600)
         found = _LINE.search(path.read_text(encoding="utf-8"))
@@ -59,8 +64,8 @@ def make_access(port: int) -> str:
                 f"holds no line `export {AUTH}=...`.", str(path), "Delete it; it is made again."
             ) from None
         return found[1]
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
+    finally:
+        partial.unlink(missing_ok=True)
     return auth
 
 

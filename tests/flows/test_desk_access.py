@@ -34,6 +34,16 @@ def test_a_secret_is_made_once_and_only_its_owner_can_read_it() -> None:
     assert make_access(4278) != made
 
 
+def test_of_many_that_make_a_secret_at_once_all_have_the_same_and_none_meets_half_a_file() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    for port in range(4300, 4330):
+        with ThreadPoolExecutor(8) as pool:
+            made = set(pool.map(make_access, [port] * 16))
+        assert len(made) == 1
+        assert list(access_file(port).parent.glob(f".*{port}*")) == []
+
+
 def test_sourced_in_a_shell_the_file_sets_address_and_secret() -> None:
     made = make_access(4277)
     words = f'. {access_file(4277)}; echo "${URL} ${AUTH}"'
