@@ -83,6 +83,9 @@ def verdict(
         if doubt:
             tone = "mixed"
             headline = f"{better}, {'and' if ahead else 'but'} {doubt}; {earned}."
+        elif ahead:
+            proven = "Better than cash, beyond what chance explains"
+            headline = f"{proven}, but no better than {_listed(ahead)}: {earned}."
         else:
             headline = f"{better}, beyond what chance explains: {earned}."
     if backtest.in_sample:
@@ -133,9 +136,10 @@ def _doubt(evidence: Evidence, gates: Sequence[Gate], *, against_greedy: bool) -
         )
     missed = [gate for gate in gates if gate.verdict == "fail"]
     if missed:
-        named = _listed([gate.name for gate in missed[:_NAMED]])
-        more = f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else ""
-        return f"with {len(missed)} of {counted(len(gates), 'gate')} missed ({named}{more})"
+        names = [gate.name for gate in missed[:_NAMED]]
+        if len(missed) > _NAMED:
+            names.append(f"{len(missed) - _NAMED} more")
+        return f"with {len(missed)} of {counted(len(gates), 'gate')} missed ({_listed(names)})"
     return ""
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from rl.judge.verdict import verdict
 from schemas.backtest import BacktestSummary, PolicyResult, ProfitSplit
+from schemas.promotion import Gate
 from schemas.trading import PRESETS, MarketRules
+from tests.rl.judge.proofs import against, between, proof
 
 
 def backtest(agent: float | None, greedy: float = 0.3, **changes: Any) -> BacktestSummary:
@@ -111,3 +113,70 @@ def test_without_a_policy_only_baselines_are_told() -> None:
         "Baselines only: no policy was judged. "
         "Under moderate, greedy returned +0.30 % and random -7.00 % on average."
     )
+
+
+def gate(name: str, verdict: str = "pass") -> Gate:
+    return Gate.model_validate(
+        {"name": name, "value": 1.0, "threshold": 0.0, "verdict": verdict, "reason": "So it is."}
+    )
+
+
+def test_what_nothing_speaks_against_is_called_beyond_chance() -> None:
+    said = verdict(backtest(0.5), "moderate", proof(), [gate("beats cash")])
+    assert said.headline == (
+        "Better than cash and greedy, beyond what chance explains: "
+        "the policy returned +0.50 % net of all costs."
+    )
+    assert said.tone == "good"
+
+
+@pytest.mark.parametrize(
+    ("changes", "doubt"),
+    [
+        ({"insufficient": "insufficient evidence: 9 days"}, "with insufficient evidence: 9 days"),
+        ({"over_cash": None}, "not proven: there is no interval of the return over cash"),
+        (
+            {"over_cash": between(-3.65, 9.125)},
+            "not proven: its return over cash is between -3.65 % and +9.12 % a year with 95 % confidence",
+        ),
+        (
+            {"over_greedy": against(-7.3, 9.0)},
+            "not proven: its return over greedy is between -7.30 % and +9.00 % a year with 95 % confidence",
+        ),
+        ({"sharpe": None}, "not proven: no Sharpe ratio is claimed"),
+        (
+            {"deflated_sharpe": 0.94},
+            "not proven: luck alone gives the best of 7 trials a Sharpe ratio of 1.00, and its own is 5.00",
+        ),
+    ],
+)
+def test_each_doubt_of_the_evidence_is_told_in_words_and_takes_the_good_tone(
+    changes: dict[str, Any], doubt: str
+) -> None:
+    said = verdict(backtest(0.5), "moderate", proof(**changes), [gate("beats cash")])
+    assert said.headline == (
+        f"Better than cash and greedy, but {doubt}; the policy returned +0.50 % net of all costs."
+    )
+    assert said.tone == "mixed"
+
+
+def test_behind_greedy_the_interval_over_greedy_is_not_needed_to_doubt() -> None:
+    said = verdict(backtest(0.1), "moderate", proof(over_greedy=against(-7.3, 9.0)))
+    assert said.headline == (
+        "Better than cash, beyond what chance explains, but no better than greedy: "
+        "the policy returned +0.10 % net of all costs."
+    )
+
+
+def test_missed_gates_are_named_up_to_three_and_counted() -> None:
+    gates = [gate(name, "fail") for name in ("drawdown", "audit", "drift", "stress")] + [gate("beats cash")]
+    said = verdict(backtest(0.5), "moderate", proof(), gates)
+    assert "but with 4 of 5 gates missed (drawdown, audit, drift and 1 more); " in said.headline
+    said = verdict(backtest(0.5), "moderate", proof(), gates[:1] + gates[-1:])
+    assert "but with 1 of 2 gates missed (drawdown); " in said.headline
+
+
+def test_no_better_than_cash_is_said_whatever_the_evidence() -> None:
+    said = verdict(backtest(-0.2), "moderate", proof())
+    assert said.headline == "No better than cash: the policy returned -0.20 % net of all costs."
+    assert said.tone == "bad"
