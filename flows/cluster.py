@@ -23,7 +23,7 @@ if not os.environ.get("RAY_ADDRESS"):
     # A cluster of our own is this machine's alone. Ray turns 127.0.0.1 into an address that others reach
     # unless it is told that there are no clusters here, which is what this switch does on any system.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    # Its workers are the work that was asked for, not a guest's; at Ray's 15 they starve beside anything else.
+    # Its workers are the work that was asked for; at Ray's niceness of 15 they starve beside anything else.
     os.environ.setdefault("RAY_worker_niceness", "0")
 
 import ray
