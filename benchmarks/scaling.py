@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 SIZES = ((8, 20), (24, 20), (8, 120), (24, 60))  # days, rows an hour
-EPISODES = 8
+EPISODES = 512
 # 1,000 venues and 10,000 pairs for 5 years, each pair with two instruments and seen both ways every hour.
 TARGET = {"hours": 5 * 8_766, "pairs": 10_000, "instruments": 20_000, "rows": 5 * 8_766 * 20_000}
 MIB, GIB = 2.0**20, 2.0**30
@@ -30,6 +30,7 @@ MIB, GIB = 2.0**20, 2.0**30
 
 def measure(days: int, rows_per_hour: int) -> dict[str, float]:
     """Run the steps of one size in this process; return sizes, processor seconds and peak memory in MiB."""
+    import rl.train  # noqa: F401  importing it is no part of a training
     from rl.market.assemble import assemble
     from rl.market.synthetic import write_sample
     from schemas.params import Advanced

@@ -42,6 +42,7 @@ from tasks.fingerprint import code_fingerprint
 from tasks.store import resolve_root
 
 _RETRIES: Final = 3  # times a call is begun anew whose process or machine died
+_SAY_S: Final = 10.0  # a server that does not answer holds nothing up for longer
 _STORE_BYTES: Final = 100 * 2**20  # refs and small configs are all that passes
 _HANDED_ON: Final = ("CARRYFLOW_", "PREFECT_", "GOMP_", "DO_NOT_TRACK", *worker.THREADS)
 
@@ -71,12 +72,8 @@ class RayRunner(RayTaskRunner):
 
 def _say_all() -> None:
     """Send what is still to be told to the server: Ray may end the process once it has the result."""
-    services: tuple[Any, ...] = (EventsWorker, APILogWorker)
-    for service in services:
-        with service._instance_lock:
-            begun = list(service._instances.values())
-        for one in begun:
-            one.wait_until_empty()
+    for service in (EventsWorker, APILogWorker):
+        service.drain_all(timeout=_SAY_S, at_exit=False)
 
 
 @cache
