@@ -3,13 +3,16 @@
 # PYTHON=python3.12 chooses an interpreter. PIP_ARGS="--extra-index-url ..." is handed to pip, for
 # example to name the index that holds the small CPU build of torch.
 
+comma := ,
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.carryflow-installed
+STAMP = $(VENV)/.carryflow-installed-$(subst $(comma),-,$(EXTRAS))
 PORT ?= 4200
 HOST ?= 127.0.0.1
 JOBS ?= auto
 PIP_ARGS ?=
+# Which extras of pyproject.toml are installed: `EXTRAS=dev,ray make setup` adds those of a cluster.
+EXTRAS ?= dev
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 # Python's own warnings stay as they are; only numerical libraries are told not to fight over the cores.
@@ -68,7 +71,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer (with its venv module) is needed; set PYTHON=..." >&2; exit 1; }
 	@test -x $(BIN)/python || { echo "Creating $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing carryflow into $(VENV) (about two minutes, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
 sample: $(STAMP)

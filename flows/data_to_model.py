@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from prefect import flow
@@ -9,10 +10,13 @@ from pydantic import Field
 
 from flows.naming import name_run
 from flows.retraining import one_at_a_time
+from flows.seeds import train_seeds
 from flows.steps import AUDIT, BACKTEST, FEATURES, INGEST, JUDGE, PROMOTE, QUALITY, STRESS, TRAIN
+from schemas.manifest import Ref
 from schemas.names import BookName
-from schemas.params import Advanced
+from schemas.params import Advanced, RunnerName
 from schemas.trading import PresetName
+from tasks.extras import refuse_runner
 from tasks.freshness import refuse_stale
 from tasks.step import call
 
@@ -25,8 +29,11 @@ def data_to_model(
     book: BookName = "default",
     preset: PresetName = "moderate",
     seed: Annotated[int, Field(ge=0)] = 0,
+    seeds: Annotated[int, Field(ge=1)] = 1,
     num_episodes: Annotated[int, Field(ge=1)] = 5000,
     time_budget: Annotated[float, Field(ge=0)] = 0.0,
+    runner: RunnerName = "inline",
+    workers: Annotated[int, Field(ge=0)] = 0,
     dry_run: bool = False,
     max_data_age_hours: Annotated[float, Field(ge=0)] = 0.0,
     advanced: Advanced = Advanced(),  # noqa: B008  frozen, and Prefect's form shows its fields
@@ -43,17 +50,24 @@ def data_to_model(
         book: The book whose registry and aliases are concerned; generated and real data never share one.
         preset: The risk profile that validation and the gates look at.
         seed: Seed of weights, episodes and minibatches, and of the audit's times.
+        seeds: Trainings, with seeds that count up from the first; the best on validation is the candidate.
         num_episodes: Episodes to train for, all environments together.
-        time_budget: Seconds after which training stops and publishes what it has; 0 is no limit.
+        time_budget: Seconds after which training stops and publishes what it has, all seeds together; 0 is
+            no limit.
+        runner: Where several seeds train: inline in this process, one after the other; process in a pool of
+            processes; ray on the cluster of RAY_ADDRESS, else on this machine.
+        workers: Trainings at once; 0 is as many as there are cores for their threads.
         dry_run: Do all but move an alias.
         max_data_age_hours: Hours that the newest opportunity may be old before training is refused; 0 is
             no limit.
         advanced: Everything that rarely changes.
 
     Returns:
-        The refs of the artifacts and the decisions by alias, as plain JSON; or only `skipped`, where one
+        The refs of the artifacts and the decisions by alias, as plain JSON, and with several seeds what is
+        known of each, the candidate first; or only `skipped`, where one
         retrain of the book runs and another waits.
     """
+    refuse_runner(runner)
     advanced = advanced.one_hurdle()
     dataset = call(
         INGEST,
@@ -73,17 +87,29 @@ def data_to_model(
         episode_hours=advanced.training.episode_hours,
     )
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=advanced.training.episode_hours)
-    model = call(
-        TRAIN,
-        features,
-        training=advanced.training_config(seed=seed, num_episodes=num_episodes, preset=preset),
-        preset=preset,
-        rules=advanced.rules,
-        book=book,
-        time_budget=time_budget,
-        device=advanced.device,
-        resume_from=advanced.resume_from,
-    )
+    asked: dict[str, Any] = {
+        "preset": preset,
+        "rules": advanced.rules,
+        "book": book,
+        "time_budget": time_budget,
+        "device": advanced.device,
+        "resume_from": advanced.resume_from,
+    }
+    config = partial(advanced.training_config, num_episodes=num_episodes, preset=preset)
+    trained: list[dict[str, Any]] = []
+    if seeds == 1:
+        model = call(TRAIN, features, training=config(seed=seed), **asked)
+    else:
+        trained = train_seeds(
+            features,
+            range(seed, seed + seeds),
+            config,
+            runner=runner,
+            workers=workers,
+            threads=advanced.training.threads,
+            **asked,
+        )
+        model = Ref.parse(trained[0]["model"])
     tested = call(
         BACKTEST,
         features,
@@ -133,6 +159,7 @@ def data_to_model(
         "quality": str(described),
         "features": str(features),
         "model": str(model),
+        **({"seeds": trained} if trained else {}),
         "backtest": str(tested),
         "audit": str(audited),
         "stress": str(stressed),

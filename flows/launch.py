@@ -12,7 +12,7 @@ from flows import settings
 from flows.cli.terminal import Progress, show_logs
 
 if TYPE_CHECKING:
-    from schemas.params import Advanced
+    from schemas.params import Advanced, RunnerName
 
 
 def run_data_to_model(
@@ -22,8 +22,11 @@ def run_data_to_model(
     book: str,
     preset: str,
     seed: int,
+    seeds: int,
     num_episodes: int | None,
     time_budget: float,
+    runner: RunnerName,
+    workers: int,
     dry_run: bool,
     max_data_age_hours: float,
     advanced: Advanced,
@@ -31,15 +34,20 @@ def run_data_to_model(
 ) -> None:
     """Run `data_to_model` here and print its summary; the parameters are the flow's."""
     from flows.cli.summary import print_run
+    from tasks.extras import refuse_runner
 
+    refuse_runner(runner)
     parameters: dict[str, Any] = {
         "data": str(data),
         "history": str(history or ""),
         "book": book,
         "preset": preset,
         "seed": seed,
+        "seeds": seeds,
         "num_episodes": num_episodes,
         "time_budget": time_budget,
+        "runner": runner,
+        "workers": workers,
         "dry_run": dry_run,
         "max_data_age_hours": max_data_age_hours,
         "advanced": advanced,
@@ -171,9 +179,11 @@ def run_walk_forward(
 ) -> None:
     """Run `walk_forward` here and print its summary; `asked` are the flow's other parameters."""
     from flows.cli.walk_forward import print_walk_forward
+    from tasks.extras import refuse_runner
     from tasks.walk_forward import refuse_start
 
     refuse_start(advanced)
+    refuse_runner(asked["runner"])
     parameters: dict[str, Any] = {
         "data": str(data),
         "history": str(history or ""),

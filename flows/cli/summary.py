@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from schemas.stress import STRESS, StressReport
 from tasks.progress import duration
 from tasks.reports import publish_report, replay_name
 from tasks.show import STRESS_HEADER, stress_rows
+from tasks.show_seeds import SEED_HEADER, seed_rows, spread_words
 from tasks.store import Store, resolve_root
 from tasks.verdicts import read_gates
 
@@ -45,9 +46,20 @@ def print_run(result: Mapping[str, Any], *, book: str, preset: str, seconds: flo
         result["backtest"], result["judgement"], book=book, name=version, stressed=result["stress"]
     )
     print_training_facts(result["model"])
+    print_seeds(result.get("seeds", []))
     print(f"Version: {version} (book {book})")
     print(f"Report: {shown_path(report)}")
     print(f"Took {duration(seconds)}.")
+
+
+def print_seeds(trained: Sequence[Mapping[str, Any]]) -> None:
+    """Print what several seeds of the recipe reached, the candidate first; nothing where there was one."""
+    if not trained:
+        return
+    heading("Seeds")
+    print_table(SEED_HEADER, seed_rows(trained, trained[0]["seed"]))
+    print()
+    _fill(spread_words(trained))
 
 
 def print_backtest(result: Mapping[str, Any], *, book: str) -> Path:

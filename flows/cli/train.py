@@ -49,8 +49,17 @@ def run(
         o.Preset, typer.Option(help="Risk profile that validation and the gates look at.")
     ] = o.Preset.moderate,
     seed: o.Seed = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Trainings, with seeds that count up from --seed; the best on validation is the candidate.",
+        ),
+    ] = 1,
     num_episodes: o.Episodes = None,
     time_budget: o.TimeBudget = 0.0,
+    runner: o.RunnerOption = o.Runner.inline,
+    workers: o.Workers = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do all but move an alias.")] = False,
     max_data_age_hours: Annotated[
         float,
@@ -104,8 +113,11 @@ def run(
         book=book,
         preset=preset.value,
         seed=seed,
+        seeds=seeds,
         num_episodes=num_episodes,
         time_budget=time_budget,
+        runner=runner.value,
+        workers=workers,
         dry_run=dry_run,
         max_data_age_hours=max_data_age_hours,
         advanced=build_advanced(advanced, set_, flags).one_hurdle(),

@@ -16,8 +16,11 @@ FLAT = {
     "book": "string",
     "preset": "string",
     "seed": "integer",
+    "seeds": "integer",
     "num_episodes": "integer",
     "time_budget": "number",
+    "runner": "string",
+    "workers": "integer",
     "dry_run": "boolean",
     "max_data_age_hours": "number",
 }
