@@ -171,9 +171,11 @@ def run_walk_forward(
 ) -> None:
     """Run `walk_forward` here and print its summary; `asked` are the flow's other parameters."""
     from flows.cli.walk_forward import print_walk_forward
+    from tasks.extras import refuse_runner
     from tasks.walk_forward import refuse_start
 
     refuse_start(advanced)
+    refuse_runner(asked["runner"])
     parameters: dict[str, Any] = {
         "data": str(data),
         "history": str(history or ""),

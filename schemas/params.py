@@ -6,7 +6,7 @@ No field is a union, so that every field has one input of one kind: what is "off
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,9 @@ from schemas.trading import PRESETS, MarketRules, PresetName, TradingConfig
 from schemas.training import Recipe, TrainingConfig
 
 AUDIT_TIMES: Final = 10
+RunnerName = Literal[
+    "inline", "process", "ray"
+]  # where trainings and replays run that do not depend on each other
 
 
 class Advanced(BaseModel):

@@ -25,6 +25,11 @@ def set_terminal(write: Callable[[str, bool], None] | None) -> None:
     _terminal = write
 
 
+def terminal() -> Callable[[str, bool], None] | None:
+    """Return where lines for a person at a terminal go; None where nobody sits at one."""
+    return _terminal
+
+
 def say(text: str, *, transient: bool = False) -> None:
     """Tell whoever watches one line: the terminal, and the run's page where there is one.
 

@@ -36,6 +36,14 @@ class Boundary(StrEnum):
     open = "open"
 
 
+class Runner(StrEnum):
+    """Where trainings and replays run that do not depend on each other."""
+
+    inline = "inline"
+    process = "process"
+    ray = "ray"
+
+
 class Window(StrEnum):
     """Which part of the data."""
 
@@ -118,6 +126,20 @@ TimeBudget = Annotated[
         min=0,
         help="Seconds of training after which it stops and publishes what it has; 0 is no limit. "
         "Repeating the command goes on with the training.",
+    ),
+]
+RunnerOption = Annotated[
+    Runner,
+    typer.Option(
+        "--runner",
+        help="Where trainings run: inline in this process, one after the other; process in a pool of "
+        "processes; ray on the cluster that RAY_ADDRESS names, else on this machine. Results are the same.",
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=0, help="Trainings at once; 0 is as many as there are cores for their threads."
     ),
 ]
 Device = Annotated[

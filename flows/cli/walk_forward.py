@@ -38,6 +38,8 @@ def walk_forward(
     time_budget: Annotated[float, typer.Option(
         min=0, help="Seconds for all trainings together; 0 is no limit. Repeating the command goes on.")
     ] = 0.0,
+    runner: o.RunnerOption = o.Runner.inline,
+    workers: o.Workers = 0,
     initial_capital: o.Capital = None,
     funding_boundary: o.FundingBoundary = None,
     device: o.Device = None,
@@ -54,7 +56,8 @@ def walk_forward(
     The newest half of the data is held out, cut into as many parts as there are folds. Each part is replayed
     by a model that was trained and chosen on older hours alone. In each fold the seed that is best on
     validation is the candidate, and its joined curve is the evidence; the spread over seeds is told apart.
-    No alias moves. Folds times seeds trainings are what it costs: 12 by default.
+    No alias moves. Folds times seeds trainings are what it costs: 12 by default;
+    --runner process makes several at once.
 
     What has not changed since an earlier run is not computed again, and a run that was killed goes on.
     """
@@ -76,6 +79,8 @@ def walk_forward(
         "seed": seed,
         "num_episodes": num_episodes,
         "time_budget": time_budget,
+        "runner": runner.value,
+        "workers": workers,
     }
     run_walk_forward(
         data=data,

@@ -114,7 +114,7 @@ def _details(summary: SweepSummary, best: TrialResult) -> list[str]:
         if chance.by_seeds:
             near = len(alike(summary))
             said.append(
-                f"{near} other {'trial is' if near == 1 else 'trials are'} not told apart from it by so many seeds."
+                f"So many seeds do not tell {near} other trial{'s' if near > 1 else ''} apart from it."
                 if near
                 else "No other trial is within two deviations of it."
             )

@@ -32,11 +32,13 @@ def test_what_is_typed_is_what_is_asked(carryflow, artifacts, asked, tmp_path) -
         "aggressive",
     )
     more = ("--held-out", 0.4, "--validation", 0.2, "--time-budget", 9, "--book", "desk", "--device", "auto")
-    done = carryflow("walk-forward", "--data", tmp_path, *words, *more, "--set", "training.clip=0.3")
+    done = carryflow("walk-forward", "--data", tmp_path, *words, *more, "--set", "training.clip=0.3",
+                     "--runner", "process", "--workers", 3)  # fmt: skip
     assert done.code == 0, done.err
     assert asked["asked"] == {
         "preset": "aggressive", "folds": 6, "scheme": "rolling", "held_out": 0.4, "validation": 0.2,
         "seeds": 5, "seed": 2, "num_episodes": 77, "time_budget": 9.0,
+        "runner": "process", "workers": 3,
     }  # fmt: skip
     assert (asked["data"], asked["book"]) == (tmp_path, "desk")
     assert (asked["advanced"].training.clip, asked["advanced"].device) == (0.3, "auto")

@@ -57,6 +57,7 @@ def walk(patch: pytest.MonkeyPatch, data: Path, **more: Any) -> tuple[dict[str, 
 
     steps = Steps()
     patch.setattr(module, "call", steps)
+    patch.setattr("flows.runners.call", steps)
     return module.walk_forward.fn(str(data), **{**ASKED, **more}), steps
 
 
