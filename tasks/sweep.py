@@ -113,7 +113,8 @@ class Search:
 
     def batch(self) -> list[tuple[int, dict[str, float]]]:
         """Return number and values of the trials that come next; none where all have ended."""
-        plan, beside = self.plan, []
+        plan = self.plan
+        beside: list[dict[str, float]] = []
         for _ in range(min(plan.config.batch, plan.trials - len(self.ended))):
             beside.append(
                 propose(plan.config, plan.base.training, plan.num_episodes, plan.seed, self.ended, beside)

@@ -18,7 +18,7 @@ from schemas.sweep import Range, SweepConfig, TrialResult, kind_of
 from schemas.training import Recipe
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna import Study
     from optuna.distributions import BaseDistribution
 
 DIGITS: Final = 4  # that count of a value, so that a recipe can be typed
@@ -83,7 +83,7 @@ def make_study(
     earlier: Sequence[TrialResult],
     beside: Sequence[Mapping[str, float]] = (),
     seed: int = 0,
-) -> optuna.Study:
+) -> Study:
     """Return a study that holds some trials, and nothing else.
 
     Args:
@@ -97,7 +97,7 @@ def make_study(
     sampler = optuna.samplers.TPESampler(
         seed=seed, n_startup_trials=config.random_trials, multivariate=True, constant_liar=True
     )
-    study: optuna.Study = optuna.create_study(direction="maximize", sampler=sampler)
+    study: Study = optuna.create_study(direction="maximize", sampler=sampler)
     space = _distributions(config)
     states = optuna.trial.TrialState
     for trial in earlier:

@@ -52,7 +52,7 @@ def progress_picture(summary: SweepSummary, size: Size) -> bytes:
         best.append(top if math.isfinite(top) else math.nan)
     ax.plot(range(len(best)), best, color=OWN, linewidth=1.6, drawstyle="steps-post", zorder=1)
     leader = summary.best
-    if leader is not None:
+    if leader is not None and leader.value is not None:
         ax.plot(
             leader.number, leader.value, marker="D", markersize=10, markerfacecolor="none",
             markeredgecolor=INK, linestyle="", zorder=4,
