@@ -73,8 +73,8 @@ class Range(BaseModel):
     def as_typed(self) -> str:
         """Return these values as `parse_range` reads them."""
         if self.choices:
-            return ",".join(map(repr, self.choices))
-        return f"{self.low!r}:{self.high!r}" + (":log" if self.log else "")
+            return ",".join(map(_short, self.choices))
+        return f"{_short(self.low)}:{_short(self.high)}" + (":log" if self.log else "")
 
     def __str__(self) -> str:
         if self.choices:
@@ -142,6 +142,11 @@ class SweepConfig(BaseModel):
     def rung_episodes(self, num_episodes: int) -> tuple[int, ...]:
         """Return the rungs as numbers of episodes; those of a very short training may fall together."""
         return tuple(dict.fromkeys(max(round(share * num_episodes), 1) for share in self.rungs))
+
+
+def _short(value: float) -> str:
+    """Return a number without a point where it needs none; read again it is the same."""
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def kind_of(name: str) -> type:

@@ -104,7 +104,9 @@ def _details(summary: SweepSummary, best: TrialResult) -> list[str]:
             f"all {len(values)} between {values[0]:+.2f} and {values[-1]:+.2f} %."
         )
     chance = luck(summary)
-    if chance is not None:
+    if chance is not None and chance.deviation == 0:
+        said.append("All of them are equal, so that there is nothing to choose between.")
+    elif chance is not None:
         source = "seeds of one recipe differ" if chance.by_seeds else "these trials differ"
         said.append(
             f"The best of {len(values)} is an optimistic figure: were all recipes equally good and results "
