@@ -205,6 +205,45 @@ def run_walk_forward(
     print_walk_forward(result, book=book, seconds=time.monotonic() - started)
 
 
+def run_sweep(
+    *,
+    data: Path,
+    history: Path | None,
+    book: str,
+    asked: Mapping[str, Any],
+    advanced: Advanced,
+    verbose: bool = False,
+) -> None:
+    """Run `sweep` here and print its summary; `asked` are the flow's other parameters."""
+    from flows.cli.sweep import print_sweep
+    from rl.sweep.propose import require_optuna
+    from tasks.extras import refuse_runner
+    from tasks.sweep import refuse_start
+
+    refuse_start(advanced)
+    refuse_runner(asked["runner"])
+    require_optuna()
+    parameters: dict[str, Any] = {
+        "data": str(data),
+        "history": str(history or ""),
+        "book": book,
+        "advanced": advanced,
+        **asked,
+    }
+
+    def start() -> dict[str, Any]:
+        from flows.sweep import sweep
+
+        result: dict[str, Any] = sweep(**_given(parameters))
+        return result
+
+    started = time.monotonic()
+    result = in_prefect(
+        start, data=data, history=history, book=book, verbose=verbose, instruments=advanced.instruments
+    )
+    print_sweep(result, book=book, seconds=time.monotonic() - started)
+
+
 def in_prefect(
     start: Callable[[], dict[str, Any]],
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks import show, show_paper, show_quality, show_walk_forward
+from tasks import show, show_paper, show_quality, show_sweep, show_walk_forward
 from tasks.audit import audit
 from tasks.backtest import backtest
 from tasks.certify import certify
@@ -16,7 +16,9 @@ from tasks.paper import paper_trade
 from tasks.promotion import promote_judged
 from tasks.step import as_task, uncached_task
 from tasks.stress import stress
+from tasks.sweep import conclude
 from tasks.training import train
+from tasks.trials import trial
 from tasks.walk_forward import join_folds
 
 INGEST = as_task(ingest, name="ingest", show=show.quality)
@@ -33,3 +35,5 @@ PAPER = uncached_task(show_paper.told(paper_trade), name="paper trade")
 PROMOTE = uncached_task(promote_judged, name="promote")
 JOIN_FOLDS = as_task(join_folds, name="join folds", show=show_walk_forward.joined)
 GC = uncached_task(sweep, name="gc")
+TRIAL = as_task(trial, name="trial")
+CONCLUDE = as_task(conclude, name="conclude", show=show_sweep.concluded)

@@ -7,7 +7,9 @@ import json
 from typing import Any, Final
 
 from rl.checkpoint import Checkpoint
-from schemas.version import VERSION_DIGITS
+from schemas.trading import MarketRules, PresetName
+from schemas.training import TrainingConfig
+from schemas.version import VERSION_DIGITS, Windows
 
 TRIAL_DIGITS: Final = 16
 
@@ -27,13 +29,15 @@ def version_of(checkpoint: Checkpoint) -> str:
 def trial_of(checkpoint: Checkpoint) -> str:
     """Name what was tried: data, windows, configs and seed; the same trial trained twice counts once."""
     info = checkpoint.info
-    return _hash(
-        info.data_hash,
-        info.windows.model_dump(mode="json"),
-        info.training.model_dump(mode="json"),
-        info.rules.model_dump(mode="json"),
-        info.preset,
-    )[:TRIAL_DIGITS]
+    return trial_named(info.data_hash, info.windows, info.training, info.rules, info.preset)
+
+
+def trial_named(
+    data_hash: str, windows: Windows, training: TrainingConfig, rules: MarketRules, preset: PresetName
+) -> str:
+    """Name what is to be tried, as `trial_of` does once there is a checkpoint."""
+    parts = [part.model_dump(mode="json") for part in (windows, training, rules)]
+    return _hash(data_hash, *parts, preset)[:TRIAL_DIGITS]
 
 
 def _hash(*parts: Any) -> str:

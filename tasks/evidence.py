@@ -15,6 +15,7 @@ from schemas.manifest import Manifest, Ref
 from schemas.version import instant
 from schemas.walk_forward import WALK_FORWARD, WalkForwardSummary
 from tasks.ledger import Ledger
+from tasks.openings import SEARCH
 from tasks.reading import read_json
 from tasks.registry import Registry
 from tasks.store import Store
@@ -41,6 +42,8 @@ def reigning_champion(root: Path, book: str, candidate: str | None) -> Reigning 
 def known_trials(root: Path, book: str, manifest: Manifest, *, preset: str, own: str) -> Trials:
     """Count the trials that a book's ledger knows on the hours of an artifact's curve.
 
+    Those of a search count as well, though they opened nothing: whoever is judged was chosen among them.
+
     Args:
         root: Root of the artifacts.
         book: Whose ledger.
@@ -49,7 +52,10 @@ def known_trials(root: Path, book: str, manifest: Manifest, *, preset: str, own:
         own: The trial that is judged.
     """
     start, end = (datetime.fromisoformat(manifest.summary[edge]) for edge in ("start", "end"))
-    return count_trials(Ledger(root, book).read("opening"), start, end, preset=preset, own=own)
+    lines = Ledger(root, book).read()
+    opened = [line for line in lines if line.get("kind") == "opening"]
+    searched = [line | {"kind": "opening"} for line in lines if line.get("purpose") == SEARCH]
+    return count_trials([*opened, *searched], start, end, preset=preset, own=own)
 
 
 def walk_forward_of(store: Store, trained: Ref, data: str, preset: str) -> Ref | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tasks.files import plain
 from tasks.ledger import Kind, Ledger
+
+SEARCH: Final = "sweep"  # purpose of the trials of a search
 
 
 def record_trial(root: Path, book: str, **facts: Any) -> None:
@@ -19,6 +21,17 @@ def record_trial(root: Path, book: str, **facts: Any) -> None:
         **facts: Trial, recipe, seed, version, data, result.
     """
     _once(root, book, "trial", ("trial", "version"), facts)
+
+
+def record_tried(root: Path, book: str, **facts: Any) -> None:
+    """Write down that a trial was looked at in a search, and which sealed window its winner is judged on.
+
+    Args:
+        root: Root of the artifacts.
+        book: Whose ledger.
+        **facts: Trial, purpose, window, seed, version, data, result.
+    """
+    _once(root, book, "trial", ("trial", "purpose", "window"), facts)
 
 
 def record_opening(root: Path, book: str, **facts: Any) -> None:

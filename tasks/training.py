@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tasks.store import Store, content_hash, resolve_root
 
 STEP = "train"
 MODULES = ("tasks.training",)
+Watch = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,16 @@ class _Request:
         }
 
 
+def training_key(
+    features: Manifest, *, training: TrainingConfig, preset: PresetName, rules: MarketRules
+) -> str:
+    """Return the key of a training that starts from nothing."""
+    request = _Request(training, preset, rules, None)
+    return cache_key(
+        STEP, modules=MODULES, inputs={"features": content_hash(features)}, params=request.params()
+    )
+
+
 def train(
     features: Ref,
     *,
@@ -49,6 +60,7 @@ def train(
     time_budget: float = 0.0,
     device: str = "cpu",
     resume_from: str = "",
+    watch: Watch | None = None,
 ) -> Cached:
     """Train one policy; the trial goes into the book's ledger.
 
@@ -64,6 +76,8 @@ def train(
         time_budget: Seconds; 0 is no limit.
         device: Torch device.
         resume_from: Checkpoint to start the weights from: a file, an alias or a version; empty is none.
+        watch: Told after every update, see `rl.train.train`; what it raises ends the training, which can go
+            on from its resume state.
 
     Raises:
         UserError: The checkpoint is not there, the device is not, or training diverged.
@@ -79,7 +93,7 @@ def train(
     key = cache_key(STEP, modules=MODULES, inputs=inputs, params=request.params())
 
     def compute(folder: Path) -> Mapping[str, Any] | Partial:
-        return _train(store, features, manifest, folder, key, request, time_budget, device)
+        return _train(store, features, manifest, folder, key, request, time_budget, device, watch)
 
     found = run_cached(store, STEP, modules=MODULES, inputs=inputs, params=request.params(), compute=compute)
     facts = found.manifest.summary
@@ -106,6 +120,7 @@ def _train(
     request: _Request,
     time_budget: float,
     device: str,
+    watch: Watch | None,
 ) -> Mapping[str, Any] | Partial:
     import pandas as pd
 
@@ -119,6 +134,13 @@ def _train(
     from tasks.curves import CURVES, draw_curves
 
     source = store.local(features)
+    progress = TrainingProgress()
+
+    def told(now: Mapping[str, Any]) -> None:
+        progress(now)
+        if watch is not None:
+            watch(now)
+
     result = run_training(
         assemble(sorted((source / "days").iterdir()), request.rules),
         Splits.model_validate_json((source / "splits.json").read_text(encoding="utf-8")),
@@ -131,7 +153,7 @@ def _train(
         out_dir=folder,
         time_budget=time_budget or None,
         device=device,
-        on_progress=TrainingProgress(),
+        on_progress=told,
         start_from=load_checkpoint(request.start_from) if request.start_from else None,
     )
     draw_curves(pd.read_parquet(folder / METRICS), folder / CURVES, result.greedy_validation_pct)

@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from flows.cli import audit, certify, data, evaluate, gc, paper, registry, status, train, walk_forward
+from flows.cli import audit, certify, data, evaluate, gc, paper, registry, status, sweep, train, walk_forward
 from flows.cli.signals import Terminated, watch_signals
 from flows.cli.terminal import print_error
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("run")(train.run)
 app.command("train")(train.train)
 app.command("walk-forward")(walk_forward.walk_forward)
+app.command("sweep")(sweep.sweep)
 app.command("backtest")(evaluate.backtest)
 app.command("predict")(evaluate.predict)
 app.command("paper-trade")(paper.paper_trade)

@@ -30,7 +30,7 @@ def build_advanced(
 
     from schemas.params import Advanced
 
-    values: dict[str, Any] = _read(file) if file is not None else {}
+    values: dict[str, Any] = read_json(file) if file is not None else {}
     for text in assignments or []:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
@@ -56,7 +56,12 @@ def refused(error: Any) -> ConfigError:
     return ConfigError(f"{said}{value}.", name)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Raises:
+        ConfigError: There is none.
+    """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -33,7 +33,7 @@ def test_a_deployment_runs_in_a_worker_and_judges_a_policy(server: Api, sample: 
         say("make", "deploy", "STAMP=", f"BIN={BIN}")
     deployments = {row["name"]: row for row in server.post("/deployments/filter", {})}
     assert set(deployments) == {
-        *("retrain", "backtest", "certify", "gc", "paper-trade", "promote", "walk-forward"),
+        *("retrain", "backtest", "certify", "gc", "paper-trade", "promote", "sweep", "walk-forward"),
     }
     [schedule] = deployments["retrain"]["schedules"]
     assert schedule["active"] is False

@@ -34,10 +34,11 @@ def schemas() -> dict[str, dict[str, Any]]:
     from flows.gc import gc
     from flows.paper_trade import paper_trade
     from flows.promote import promote
+    from flows.sweep import sweep
     from flows.train import train
     from flows.walk_forward import walk_forward
 
-    every = (data_to_model, train, backtest, certify, walk_forward, gc, paper_trade, promote)
+    every = (data_to_model, train, backtest, certify, walk_forward, sweep, gc, paper_trade, promote)
     return {flow.name: flow.parameters.model_dump() for flow in every}
 
 
@@ -88,7 +89,8 @@ def test_deployments_fit_the_flows(schemas: dict[str, dict[str, Any]]) -> None:
     assert "pull" not in file  # Prefect fills in the absolute folder; a relative one crashes in the worker
     deployments = {deployment["name"]: deployment for deployment in file["deployments"]}
     flows = {"retrain": "data-to-model"} | {
-        name: name for name in ("backtest", "certify", "gc", "paper-trade", "promote", "walk-forward")
+        name: name
+        for name in ("backtest", "certify", "gc", "paper-trade", "promote", "sweep", "walk-forward")
     }
     assert set(deployments) == set(flows)
     for name, flow in flows.items():
@@ -110,8 +112,10 @@ def test_no_flow_keeps_results(schemas: dict[str, dict[str, Any]]) -> None:
     from flows.data_to_model import data_to_model
     from flows.paper_trade import paper_trade
     from flows.promote import promote
+    from flows.sweep import sweep
     from flows.walk_forward import walk_forward
 
+    assert sweep.persist_result is False
     assert paper_trade.persist_result is False
     assert data_to_model.persist_result is False
     assert promote.persist_result is False
@@ -119,7 +123,7 @@ def test_no_flow_keeps_results(schemas: dict[str, dict[str, Any]]) -> None:
     assert walk_forward.persist_result is False
     for task in (
         steps.INGEST, steps.FEATURES, steps.TRAIN, steps.BACKTEST, steps.JUDGE, steps.PROMOTE, steps.CERTIFY,
-        steps.FOLD, steps.JOIN_FOLDS, steps.PAPER,
+        steps.FOLD, steps.JOIN_FOLDS, steps.PAPER, steps.TRIAL, steps.CONCLUDE,
     ):  # fmt: skip
         assert task.persist_result is False
 

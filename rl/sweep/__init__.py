@@ -1,0 +1,1 @@
+"""A search over recipes: proposals, pruning, and what may be said of the result."""
