@@ -22,6 +22,7 @@ from schemas.manifest import Manifest, Ref
 from tasks.files import canonical_json, plain, sha256_text, utc_now
 from tasks.fingerprint import code_fingerprint, edited_since
 from tasks.locks import Owner, hold
+from tasks.shared import share
 from tasks.store import ArtifactDamaged, ArtifactMissing, Store, content_hash
 
 LOG = logging.getLogger("carryflow")
@@ -135,12 +136,11 @@ def run_cached(
     """Return the artifact that answers the question, computing it where it is missing or cannot be trusted.
 
     Two runs on one machine that ask at once compute once: the second waits and finds the first one's. With a
-    shared store, what another machine has made is found there; two machines that ask at once both compute, and
-    the first one's result becomes that of both. A computation that
-    raises or is killed publishes nothing. One that is cut short (`Partial`) is published under a key that
-    includes how far it came, so that it never answers for the whole; its resume state stays. A result made
-    while its code was edited is published for this run alone. Otherwise the resume state of the key is
-    removed.
+    shared store, what another machine has made is found there; two machines that ask at once both compute,
+    and the first one's result becomes that of both. A computation that raises or is killed publishes nothing.
+    One that is cut short (`Partial`) is published under a key that includes how far it came, so that it never
+    answers for the whole; its resume state stays. A result made while its code was edited is published for
+    this run alone. Otherwise the resume state of the key is removed.
 
     Args:
         store: Where artifacts are.
@@ -159,7 +159,7 @@ def run_cached(
     ref = Ref(step=step, key=key)
     found, damage = _look(store, ref)
     if found is not None:
-        store.share(ref)
+        share(store, ref)
         return found
     with hold(store.lock_path(ref), purpose=step, on_wait=lambda owner: _say_waiting(ref, owner)):
         found, damage = _look(store, ref)  # whoever held the lock may have made it

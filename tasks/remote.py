@@ -3,59 +3,33 @@
     <url>/artifacts/<step>/<key>.json     a manifest, as it lies beside every local copy; written last
     <url>/files/<2 digits>/<sha256>       what the manifests name; equal files are there once
 
-An artifact exists there if and only if its manifest does. A file has the name of its content, so two writers of
-one artifact never write over each other's bytes, and a reader gets what the manifest he read was made with,
-or is told that it is damaged. What was begun and not finished is files that no manifest names.
-
-Credentials are the business of the library that opens the URL: they come from the environment or its own
-configuration, and never from a URL.
+An artifact exists there if and only if its manifest does. A file has the name of its content, so two writers
+of one artifact never write over each other's bytes, and a reader gets what the manifest he read was made
+with, or is told that it is damaged. What was begun and not finished is files that no manifest names.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import secrets
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
-from schemas.errors import ConfigError, UserError
 from schemas.manifest import FileEntry, Manifest, Ref
+from tasks.connection import VARIABLE, Connection, check_url
 from tasks.files import sha256_file, sync
 from tasks.manifests import REBUILD, ArtifactDamaged, parse_manifest
 
 T = TypeVar("T")
 U = TypeVar("U")
 
-LOG = logging.getLogger("carryflow")
-VARIABLE: Final = "CARRYFLOW_STORE"
 MANIFEST: Final = "manifest.json"
-PAUSES_S: Final = (0.5, 2.0, 8.0)  # between attempts, beside those that s3fs and botocore make within each
 AT_ONCE: Final = 8
-_OPTIONS: Final[dict[str, dict[str, Any]]] = {
-    "file": {"auto_mkdir": True},
-    "s3": {
-        "use_listings_cache": False,  # others write there too
-        "config_kwargs": {
-            "connect_timeout": 5,
-            "read_timeout": 20,
-            "retries": {"mode": "standard", "total_max_attempts": 3},
-        },
-    },
-}
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
-
-
-class SharedStoreError(UserError):
-    """The shared store does not answer, refuses, or is not there."""
 
 
 class Stored(NamedTuple):
@@ -63,36 +37,6 @@ class Stored(NamedTuple):
 
     bytes: int
     written: float
-
-
-def check_url(url: str, *, where: str = VARIABLE) -> str:
-    """Return the URL of a shared store as it was given, without a slash at its end.
-
-    Args:
-        url: Such as `s3://bucket/prefix` or `file:///mnt/shared/carryflow`.
-        where: Which flag or variable it came from, for the error. A URL that is refused is not repeated in
-            it: there may be a secret inside.
-
-    Raises:
-        ConfigError: It is none, of another kind, or carries credentials.
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ConfigError(
-            "a URL with a user, a password or parameters in it is refused: it would end up in logs.",
-            where,
-            "Name bucket and prefix alone; credentials come from the environment or from ~/.aws.",
-        )
-    if parts.scheme not in _OPTIONS or (parts.scheme == "file") == bool(parts.netloc) or "::" in url:
-        raise ConfigError(
-            "is not the URL of a shared store.",
-            where,
-            "Give s3://bucket/prefix, or file:///folder for a folder that every machine has mounted.",
-        )
-    return url.rstrip("/")
 
 
 def remote_of_environment() -> Remote | None:
@@ -108,22 +52,20 @@ def remote_of_environment() -> Remote | None:
 class Remote:
     """The artifacts in a shared store.
 
-    Every method raises `SharedStoreError` where the store does not answer after a few attempts, refuses, or is
-    not there.
+    Every method raises `SharedStoreError` where the store does not answer after a few attempts, refuses, or
+    is not there.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-
-    def __str__(self) -> str:
-        return self.url
+        self._connection = Connection(url)
 
     # -- artifacts ------------------------------------------------------------------------------------
 
     def read(self, ref: Ref) -> str | None:
         """Return the text of an artifact's manifest, or None where the artifact does not exist."""
         try:
-            content = self._ask(lambda fs: fs.cat_file(self._manifest(ref)))
+            content = self._connection.ask(lambda fs: fs.cat_file(self._manifest(ref)))
         except FileNotFoundError:
             return None
         return bytes(content).decode("utf-8", errors="replace")  # what is no text has no valid seal either
@@ -201,17 +143,17 @@ class Remote:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="shared-store") as pool:
             return list(pool.map(do, things))
 
-    def check(self) -> None:
-        """Look whether the bucket, or the folder, is there and lets us in."""
-        _seen.discard(self.url)
-        self._ask(lambda fs: None)
+    def check(self) -> str:
+        """Return the URL after looking whether the bucket, or the folder, is there and lets us in."""
+        self._connection.look()
+        return self.url
 
     # -- one object -----------------------------------------------------------------------------------
 
     def _download(self, ref: Ref, entry: FileEntry, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._ask(lambda fs: fs.get_file(self._file(entry.sha256), str(target)))
+            self._connection.ask(lambda fs: fs.get_file(self._file(entry.sha256), str(target)))
         except FileNotFoundError:
             raise _damaged(ref, f"{entry.path} is missing") from None
         if target.stat().st_size != entry.bytes:
@@ -226,17 +168,18 @@ class Remote:
             return
 
         def put(fs: Any) -> None:
-            aside = f"{target}.{secrets.token_hex(4)}" if fs.protocol[0] == "file" else target
-            fs.put_file(str(source), aside)  # object stores show a whole object or none; a disk does not
+            # An object store shows a whole object or none, a disk what has been written so far.
+            aside = self._unnamed() if self._connection.on_disk else target
+            fs.put_file(str(source), aside)
             if aside != target:
                 fs.mv(aside, target)
             if (arrived := fs.info(target)["size"]) != entry.bytes:
                 raise OSError(f"of {entry.bytes:,} bytes {arrived:,} arrived")
 
         try:
-            self._ask(put)
+            self._connection.ask(put)
         except FileNotFoundError as error:
-            raise self._trouble(error) from error
+            raise self._connection.trouble(error) from error
 
     def _write(self, path: str, content: bytes, *, exclusive: bool) -> None:
         """Write a small object in one step.
@@ -246,117 +189,47 @@ class Remote:
         """
 
         def put(fs: Any) -> None:
-            if fs.protocol[0] != "file":
+            if not self._connection.on_disk:
                 fs.pipe_file(path, content, mode="create" if exclusive else "overwrite")
                 return
-            aside = f"{path}.{secrets.token_hex(4)}"
+            aside = self._unnamed()
             fs.pipe_file(aside, content)
+            fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             try:
                 fs.link(aside, path) if exclusive else fs.mv(aside, path)
             finally:
                 if fs.exists(aside):
                     fs.rm_file(aside)
 
-        self._ask(put)
+        self._connection.ask(put)
 
     def _size(self, path: str) -> int | None:
         try:
-            return int(self._ask(lambda fs: fs.info(path)["size"]))
+            return int(self._connection.ask(lambda fs: fs.info(path)["size"]))
         except FileNotFoundError:
             return None
 
     def _remove(self, path: str) -> None:
         with suppress(FileNotFoundError):
-            self._ask(lambda fs: fs.rm_file(path))
+            self._connection.ask(lambda fs: fs.rm_file(path))
 
     def _list(self, part: str) -> dict[str, Stored]:
-        top = f"{self._root}/{part}"
-        found = self._ask(lambda fs: fs.find(top, detail=True))
+        top = f"{self._connection.root}/{part}"
+        found = self._connection.ask(lambda fs: fs.find(top, detail=True))
         return {
             str(name)[len(top) + 1 :]: Stored(int(info["size"]), _written(info))
             for name, info in found.items()
         }
 
-    # -- the connection -------------------------------------------------------------------------------
-
-    @property
-    def _root(self) -> str:
-        parts = urlsplit(self.url)
-        return f"{parts.netloc}{parts.path}"
-
     def _manifest(self, ref: Ref) -> str:
-        return f"{self._root}/artifacts/{ref.step}/{ref.key}.json"
+        return f"{self._connection.root}/artifacts/{ref.step}/{ref.key}.json"
 
     def _file(self, name: str) -> str:
-        return f"{self._root}/files/{name[:2]}/{name}"
+        return f"{self._connection.root}/files/{name[:2]}/{name}"
 
-    def _there(self) -> str:
-        """Return what has to be there before anything of ours is: the bucket, or the folder."""
-        return urlsplit(self.url).netloc or self._root
-
-    def _open(self) -> Any:
-        """Return the file system; fsspec keeps it, and makes a new one in a forked child."""
-        import fsspec
-
-        kind = urlsplit(self.url).scheme
-        try:
-            return fsspec.filesystem(kind, **_OPTIONS[kind])
-        except ImportError as error:
-            raise ConfigError(
-                f"{kind}:// needs a package that is not installed.",
-                self.url,
-                f"pip install 'carryflow[{kind}]'",
-            ) from error
-
-    def _ask(self, do: Callable[[Any], T]) -> T:
-        """Do something with the file system, again after a pause where it fails for a moment.
-
-        Raises:
-            FileNotFoundError: There is no such object; the bucket is there.
-            FileExistsError: There is one already.
-            SharedStoreError: See the class.
-        """
-        fs = self._open()
-        for pause in (*PAUSES_S, None):
-            try:
-                if self.url not in _seen:
-                    self._look(fs)
-                return do(fs)
-            except (FileNotFoundError, FileExistsError):
-                raise
-            except _failures() as error:
-                if pause is None or isinstance(error, PermissionError):
-                    raise self._trouble(error) from error
-                LOG.info("the shared store does not answer (%s): trying again", _words(error))
-                time.sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _look(self, fs: Any) -> None:
-        """Once in a process: without its bucket every artifact would look as if it had never been made."""
-        try:
-            fs.info(self._there())
-        except FileNotFoundError:
-            raise SharedStoreError(
-                f"there is no {self._there()}.", self.url, "Make it, or mend --store (or CARRYFLOW_STORE)."
-            ) from None
-        _seen.add(self.url)
-
-    def _trouble(self, error: BaseException) -> SharedStoreError:
-        if isinstance(error, PermissionError):
-            return SharedStoreError(
-                f"the shared store lets nobody in with these credentials ({_words(error)}).",
-                self.url,
-                "Credentials come from the environment or from ~/.aws; they have to allow listing the bucket, "
-                "reading and writing.",
-            )
-        return SharedStoreError(
-            f"the shared store could not be reached ({_words(error)}).",
-            self.url,
-            "What was made stays on this machine: ask again when the store is back.",
-        )
-
-
-_seen: set[str] = set()
+    def _unnamed(self) -> str:
+        """Return where to write what is not whole yet; left there by a kill, it is a file nobody names."""
+        return self._file(secrets.token_hex(32))
 
 
 def _told(text: str, ref: Ref) -> Manifest:
@@ -381,24 +254,3 @@ def _damaged(ref: Ref, what: str) -> ArtifactDamaged:
 def _written(info: dict[str, Any]) -> float:
     stamp = info.get("LastModified", info.get("mtime", 0.0))
     return float(stamp.timestamp() if hasattr(stamp, "timestamp") else stamp)
-
-
-@cache
-def _failures() -> tuple[type[BaseException], ...]:
-    """Return what a connection or the service behind it raises; what is a mistake of ours is not among it."""
-    found: tuple[type[BaseException], ...] = (OSError,)
-    with suppress(ImportError):
-        from aiohttp import ClientError as HttpError
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        found += (HttpError, BotoCoreError, ClientError)
-    return found
-
-
-def _words(error: BaseException) -> str:
-    """Return what an error says, without a secret that a server may have repeated."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    for name in _SECRETS:
-        if value := os.environ.get(name):
-            said = said.replace(value, "***")
-    return said[:300].rstrip(". ")

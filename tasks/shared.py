@@ -1,8 +1,9 @@
 """How the local store and the shared one keep together.
 
-Every artifact that is used lies in the local store, verified; the shared one is where it comes from, and goes
-to. Of two machines that make one artifact at once the first wins: the other takes the winner's for its own, so
-that what is made of it has the same inputs everywhere. What a local store has published is never exchanged.
+Every artifact that is used lies in the local store, verified; the shared one is where it comes from, and
+goes to. Of two machines that make one artifact at once the first wins: the other takes the winner's for its
+own, so that what is made of it has the same inputs everywhere. What a local store has published is never
+exchanged.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from schemas.errors import ArtifactError
 from schemas.manifest import Ref
+from tasks.connection import SharedStoreError
 from tasks.manifests import ArtifactDamaged, ArtifactForeign
-from tasks.remote import Remote, SharedStoreError
+from tasks.remote import Remote
 
 if TYPE_CHECKING:
     from tasks.store import Store
@@ -84,13 +86,14 @@ def publish(store: Store, remote: Remote, ref: Ref, folder: Path) -> None:
     store.place(folder, ref, also=remote.url)
 
 
-def share(store: Store, remote: Remote, ref: Ref) -> None:
-    """Give an artifact that was found, verified, to the others, unless the shared store is known to have it.
+def share(store: Store, ref: Ref) -> None:
+    """Give an artifact that was found here, verified, to the others, unless that is known to be done.
 
     Raises:
         SharedStoreError: The store cannot be used.
     """
-    if store.is_in(ref, remote.url):
+    remote = store.remote
+    if remote is None or store.is_in(ref, remote.url):
         return
     if not remote.offer(ref, store.path(ref)):
         LOG.info("another machine has published %s too: each goes on with its own", ref)

@@ -23,21 +23,21 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from schemas.errors import ConfigError
 from schemas.manifest import FileEntry, Manifest, Ref
-from schemas.names import BOOK
 from tasks import leases, shared
-from tasks.files import canonical_json, plain_files, remove, sha256_file, sha256_text, sync
+from tasks.files import plain_files, remove, sha256_file, sync
 from tasks.locks import gate, try_lock, unlock
 from tasks.manifests import (
     REBUILD,
     ArtifactDamaged,
     ArtifactForeign,
     ArtifactMissing,
+    content_hash,
     parse_manifest,
     render_manifest,
 )
 from tasks.remote import MANIFEST, Remote, remote_of_environment
+from tasks.root import book_dir, resolve_root
 
 __all__ = [
     "MANIFEST",
@@ -54,47 +54,11 @@ _TEMPORARY: Final = ".tmp-"
 _KEY: Final = re.compile(r"[0-9a-f]{16,64}")
 
 
-def resolve_root(explicit: str | Path | None = None) -> Path:
-    """Return the artifact root: the one asked for, else `CARRYFLOW_ARTIFACTS`, else `./artifacts`.
-
-    The path is absolute, so that a later change of the current folder moves nothing.
-
-    Raises:
-        ConfigError: Something that is not a folder is in its place.
-    """
-    chosen = Path(explicit or os.environ.get("CARRYFLOW_ARTIFACTS") or "artifacts").expanduser().absolute()
-    if chosen.exists() and not chosen.is_dir():
-        raise ConfigError(
-            "is not a folder.", str(chosen), "Name a folder for the artifacts with --artifacts."
-        )
-    return chosen
-
-
-def book_dir(root: Path, book: str) -> Path:
-    """Return the folder of a book; it may not exist yet.
-
-    Raises:
-        ConfigError: The name could not be a folder's, or could leave the root.
-    """
-    if not BOOK.fullmatch(book):
-        raise ConfigError(
-            f"{book!r} cannot be the name of a book.",
-            "--book",
-            "Use 1 to 64 of a-z, 0-9, - and _, the first a letter or a digit.",
-        )
-    return root / "books" / book
-
-
-def content_hash(manifest: Manifest) -> str:
-    """Return one sha256 over the names and hashes of an artifact's files: what it holds, whatever made it."""
-    return sha256_text(canonical_json(sorted((entry.path, entry.sha256) for entry in manifest.files)))
-
-
 class Store:
     """Publishes artifacts and hands them out verified.
 
-    With a shared store behind it (tasks/remote.py), what is not here is taken from there and verified, and what
-    is published is published there too. Everything else below the root is of this machine alone.
+    With a shared store behind it (tasks/remote.py), what is not here is taken from there and verified, and
+    what is published is published there too. Everything else below the root is of this machine alone.
     """
 
     def __init__(self, root: Path, remote: Remote | None = None) -> None:
@@ -150,8 +114,8 @@ class Store:
     def verify(self, ref: Ref) -> Manifest:
         """Return an artifact's manifest after comparing every file with it: size, sha256, and none too many.
 
-        From then on this process is known to use it, so that `carryflow gc` leaves it alone. What is missing or
-        damaged here is taken from the shared store, where there is one; what is whole is never fetched again.
+        From then on this process is known to use it, so that `carryflow gc` leaves it alone. What is missing
+        or damaged here is taken from the shared store, where there is one; what is whole is never fetched.
 
         Raises:
             ArtifactMissing: It was never published.
@@ -298,15 +262,6 @@ class Store:
         if also and not self.is_in(ref, also):
             with self._marker(ref).open("a", encoding="utf-8") as file:
                 file.write(f"{also}\n")
-
-    def share(self, ref: Ref) -> None:
-        """Give an artifact that was found here, verified, to the shared store, unless it has been before.
-
-        Raises:
-            SharedStoreError: The store cannot be used.
-        """
-        if self.remote is not None:
-            shared.share(self, self.remote, ref)
 
     def is_in(self, ref: Ref, url: str) -> bool:
         """Say whether an artifact that exists here is known to exist in a shared store."""
