@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import textwrap
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import tasks.features
 from schemas.errors import ConfigError
 from schemas.manifest import Ref
 from schemas.retention import RetentionPolicy
-from tasks import gc, leases
+from tasks import connection, gc, leases
 from tasks.cache import lookup, run_cached
 from tasks.connection import VARIABLE, SharedStoreError, check_url
 from tasks.gc_shared import collect_shared
+from tasks.ingest import ingest
 from tasks.manifests import ArtifactDamaged, ArtifactMissing, render_manifest
 from tasks.remote import Remote
 from tasks.store import Store
@@ -142,6 +146,71 @@ def test_who_was_second_takes_the_first_ones_result(here, there):
     assert (mine.hit, mine.adopted, mine.manifest) == (False, True, theirs[0].manifest)
     assert (mine.path / "random").read_bytes() == (theirs[0].path / "random").read_bytes()
     assert not theirs[0].adopted
+
+
+def test_of_two_that_pass_each_other_the_first_manifest_stands(here, there, monkeypatch):
+    upload, first, theirs = Remote._upload, threading.Lock(), []
+
+    def meanwhile(remote, entry, source, *, anew):
+        if first.acquire(blocking=False):  # this one has seen that there was nothing, and is late now
+            theirs.append(ask(there))
+        upload(remote, entry, source, anew=anew)
+
+    monkeypatch.setattr(Remote, "_upload", meanwhile)
+    mine = ask(here)
+    assert (mine.adopted, mine.manifest) == (True, theirs[0].manifest)
+
+
+def test_what_arrives_in_part_is_sent_again_and_never_named(here, there, folder, monkeypatch):
+    from fsspec.implementations.local import LocalFileSystem
+
+    whole, short = LocalFileSystem.put_file, []
+
+    def put(fs, source, target, **kwargs):
+        whole(fs, source, target, **kwargs)
+        if len(short) < short_times:
+            short.append(target)
+            os.truncate(target, 3)
+
+    monkeypatch.setattr(connection, "PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(LocalFileSystem, "put_file", put)
+    short_times = 2
+    made = ask(here)
+    assert len(short) == 2
+    assert ask(there, never).manifest == made.manifest
+    short_times = 100
+    with pytest.raises(SharedStoreError, match=r"of [68] bytes 3 arrived"):
+        ask(here, inputs={"data": "cd"})
+    assert len(there.remote.manifests()) == 1
+
+
+def test_a_moments_failure_is_waited_for(here, folder, monkeypatch):
+    from fsspec.implementations.local import LocalFileSystem
+
+    cat, failed = LocalFileSystem.cat_file, []
+
+    def shaky(fs, path, **kwargs):
+        if len(failed) < 2:
+            failed.append(path)
+            raise ConnectionResetError("reset by peer")
+        return cat(fs, path, **kwargs)
+
+    monkeypatch.setattr(connection, "PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(LocalFileSystem, "cat_file", shaky)
+    assert ask(here).hit is False
+    assert len(failed) == 2
+
+
+def test_days_that_another_machine_built_first_go_on_from_what_it_built(here, sample, monkeypatch):
+    monkeypatch.setenv("CARRYFLOW_ARTIFACTS", str(here.root))
+    dataset = ingest(sample).ref
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            tasks.features, "run_cached", lambda *a, **k: replace(run_cached(*a, **k), adopted=True)
+        )
+        days = list(tasks.features._days(here, dataset, here.manifest(dataset)))
+    assert [day.built for _, day in days] == [None] * len(days)
+    assert len(days) > 5
 
 
 def test_what_was_published_here_is_not_exchanged_for_what_another_machine_published(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -271,6 +272,18 @@ def test_of_two_machines_that_make_one_artifact_the_first_wins_and_nobody_sees_a
     assert printed == [f"{lost}, made by {winner}, made by {winner}" for lost in (False, True)]
     reader = Store(tmp_path / "reader").local(Ref(step="step", key=cache_key("step", **QUESTION)))
     assert {(reader / name).read_text() for name in ("a.txt", "b.txt")} == {f"made by {winner}"}
+
+
+def test_of_two_that_pass_each_other_the_first_manifest_stands(here, there, monkeypatch):
+    upload, first, theirs = Remote._upload, threading.Lock(), []
+
+    def meanwhile(remote, entry, source, *, anew):
+        if first.acquire(blocking=False):  # this one has seen that there was nothing, and is late now
+            theirs.append(content(there.local(publish(there))))
+        upload(remote, entry, source, anew=anew)
+
+    monkeypatch.setattr(Remote, "_upload", meanwhile)
+    assert content(here.local(publish(here))) == theirs[0]
 
 
 def test_a_writer_killed_between_files_and_manifest_leaves_nothing_to_see(
