@@ -116,9 +116,10 @@ def cache_key(
 def lookup(
     store: Store, step: str, *, modules: tuple[str, ...], inputs: Mapping[str, str], params: Mapping[str, Any]
 ) -> Cached | None:
-    """Return the artifact that answers the question, verified, or None; never computes and never warns.
+    """Return the artifact that answers the question, verified, from here or the shared store, or None.
 
-    The arguments and errors are those of `cache_key`.
+    Nothing is computed. The arguments and errors are those of `cache_key`, and of `Store.verify` those of the
+    shared store.
     """
     key = cache_key(step, modules=modules, inputs=inputs, params=params)
     return _look(store, Ref(step=step, key=key))[0]

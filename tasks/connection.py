@@ -34,6 +34,7 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     },
 }
 _SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
+_LONG: Final = 8
 
 
 class SharedStoreError(UserError):
@@ -143,7 +144,9 @@ class Connection:
             fs.info(self._there())
         except FileNotFoundError:
             raise SharedStoreError(
-                f"there is no {self._there()}.", self.url, "Make it, or mend --store (or CARRYFLOW_STORE)."
+                f"there is no {'folder' if self.on_disk else 'bucket'} {self._there()}.",
+                self.url,
+                "Make it, or mend --store (or CARRYFLOW_STORE).",
             ) from None
         _seen.add(self.url)
 
@@ -182,6 +185,6 @@ def _words(error: BaseException) -> str:
     """Return what an error says, without a secret that a server may have repeated."""
     said = " ".join(str(error).split()) or type(error).__name__
     for name in _SECRETS:
-        if value := os.environ.get(name):
+        if len(value := os.environ.get(name, "")) >= _LONG:  # a short one is a test's, and part of words
             said = said.replace(value, "***")
     return said[:300].rstrip(". ")

@@ -101,7 +101,7 @@ def test_a_store_that_is_gone_is_one_sentence_and_the_run_goes_on_without_it(
     command = ["validate", "--data", sample, "--artifacts", tmp_path / "here"]
     gone = carryflow(*command, "--store", f"file://{tmp_path}/unmounted")
     assert gone.code == 2
-    assert f"there is no {tmp_path}/unmounted. Make it, or mend --store" in " ".join(gone.err.split())
+    assert f"there is no folder {tmp_path}/unmounted. Make it, or mend --store" in " ".join(gone.err.split())
     os.environ[connection.VARIABLE] = ""
     assert carryflow(*command).code == 0
 

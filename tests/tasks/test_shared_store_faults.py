@@ -182,7 +182,7 @@ def test_a_store_that_is_gone_is_said_and_what_is_here_needs_none(here, there, p
 
 
 def test_no_bucket_is_not_an_empty_one(here, monkeypatch, tmp_path):
-    with pytest.raises(SharedStoreError, match="there is no no-such-bucket"):
+    with pytest.raises(SharedStoreError, match="there is no bucket no-such-bucket"):
         Store(tmp_path / "other", Remote("s3://no-such-bucket/desk")).local(REF)
 
 
