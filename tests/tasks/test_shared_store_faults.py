@@ -135,9 +135,7 @@ def test_a_download_that_is_cut_is_gone_on_with(here, there, proxy):
     assert proxy.cut == ["down", "down"]
 
 
-def test_what_never_arrives_whole_stays_here_and_is_given_away_by_the_next_run(
-    here, there, proxy, direct, url
-):
+def test_what_cannot_be_uploaded_stays_here_and_the_next_run_gives_it_away(here, there, proxy, direct, url):
     here.remote.check()
     proxy.arm("up", *[100_000] * 1_000)
 
