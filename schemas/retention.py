@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Fate = Literal["kept", "removed"]
 
@@ -27,12 +27,11 @@ class RetentionPolicy(BaseModel):
     prefect_days: float = Field(
         90, ge=0, allow_inf_nan=False, description="Flow runs in Prefect's database, since they ended."
     )
-    shared_days: float | None = Field(
-        None,
-        ge=1,
+    shared_days: float = Field(
+        0,
         allow_inf_nan=False,
-        description="In the shared store: artifacts, since they were published, and files that none names, "
-        "since they were written. Not given, it is left alone.",
+        description="In the shared store, 1 or more: artifacts, since they were published, and files that "
+        "none names, since they were written. 0 leaves it alone.",
     )
     versions: Literal["all", "named"] = Field(
         "all",
@@ -40,6 +39,15 @@ class RetentionPolicy(BaseModel):
         "alias, what awaits approval or the history of the registry names. A version's own folder always "
         "stays.",
     )
+
+    @field_validator("shared_days")
+    @classmethod
+    def _no_upload_takes_so_long(cls, value: float) -> float:
+        if value != 0 and value < 1:
+            raise ValueError(
+                "should be 1 or more: a younger file may be part of an upload; 0 leaves it alone"
+            )
+        return value
 
     @classmethod
     def of(cls, days: float | None, **given: object) -> RetentionPolicy:

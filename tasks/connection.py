@@ -62,7 +62,7 @@ def check_url(url: str, *, where: str = VARIABLE) -> str:
             where,
             "Name bucket and prefix alone; credentials come from the environment or from ~/.aws.",
         )
-    if parts.scheme not in _OPTIONS or (parts.scheme == "file") == bool(parts.netloc) or "::" in url:
+    if parts.scheme not in _OPTIONS or (parts.scheme == "file") == bool(parts.netloc):
         raise ConfigError(
             "is not the URL of a shared store.",
             where,

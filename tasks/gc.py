@@ -61,7 +61,7 @@ def sweep(policy: RetentionPolicy, *, dry_run: bool = False, prefect: bool = Tru
     report = collect(root, policy, dry_run=dry_run)
     if (remote := remote_of_environment()) is not None:
         found: list[Item] = []
-        if policy.shared_days is not None:
+        if policy.shared_days:
             ui.say(f"Looking at {remote.url}", transient=True)
             found = collect_shared(Store(root), remote, policy, dry_run=dry_run)
         report = report.model_copy(update={"shared": remote.url, "items": (*report.items, *found)})
@@ -81,7 +81,7 @@ def words(report: GcReport) -> tuple[list[list[Any]], list[str]]:
     count, size = report.total("removed")
     removed = f"{count:,} {'would go' if report.dry_run else 'removed'}, {size / 1e6:,.1f} MB"
     lines = [f"{removed}; {report.total('kept')[0]:,} kept."]
-    if report.shared and report.policy.shared_days is None:
+    if report.shared and not report.policy.shared_days:
         lines.append(f"The shared store ({report.shared}) was left alone: --shared-days looks at it too.")
     runs = report.prefect
     if runs.left_alone:

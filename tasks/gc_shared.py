@@ -40,7 +40,7 @@ def collect_shared(store: Store, remote: Remote, policy: RetentionPolicy, *, dry
         ArtifactError: A registry, or the folder of a version, cannot be read.
         SharedStoreError: The store cannot be used.
     """
-    if policy.shared_days is None:
+    if policy.shared_days == 0:
         raise ValueError("nobody said how old must be what goes")
     limit = days(policy.shared_days)
     oldest = time.time() - policy.shared_days * DAY_S
@@ -95,7 +95,7 @@ def _kept(
     here = survey(store)
     needed = Needed(store, here, policy)
     kept |= {ref: HERE for ref in here.refs if ref in listed and needed.why(ref) is not None}
-    young = f"published in the last {days(policy.shared_days or 0)}"
+    young = f"published in the last {days(policy.shared_days)}"
     kept |= {ref: young for ref, stored in listed.items() if stored.written > oldest}
     there = Survey(known, {}, frozenset())
     waiting = list(kept)

@@ -45,10 +45,9 @@ def gc(
     shared_days: Annotated[
         float | None,
         typer.Option(
-            min=1,
             metavar="DAYS",
             help="In the shared store: artifacts, since they were published, and files that no artifact "
-            "names (default: it is left alone).",
+            "names; 1 or more (default: it is left alone).",
         ),
     ] = None,
     only_named: Annotated[
