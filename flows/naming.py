@@ -46,7 +46,7 @@ def rename_run(name: str) -> None:
 
 def data_name(dataset: Ref) -> str:
     """Return the last day and the venues of a data set: `2025-10-28 binance-hyperliquid`."""
-    folder = Store(resolve_root()).path(dataset)
+    folder = Store(resolve_root()).local(dataset)
     last = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["last"][:10]
     quality = json.loads((folder / "quality.json").read_text(encoding="utf-8"))
     venues = sorted(quality["opportunities"]["venues"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Fate = Literal["kept", "removed"]
 
@@ -27,6 +27,12 @@ class RetentionPolicy(BaseModel):
     prefect_days: float = Field(
         90, ge=0, allow_inf_nan=False, description="Flow runs in Prefect's database, since they ended."
     )
+    shared_days: float = Field(
+        0,
+        allow_inf_nan=False,
+        description="In the shared store, 1 or more: artifacts, since they were published, and files that "
+        "none names, since they were written. 0 leaves it alone.",
+    )
     versions: Literal["all", "named"] = Field(
         "all",
         description="Whose artifacts stay whatever their age: of every version, or only of those that an "
@@ -34,15 +40,26 @@ class RetentionPolicy(BaseModel):
         "stays.",
     )
 
+    @field_validator("shared_days")
+    @classmethod
+    def _no_upload_takes_so_long(cls, value: float) -> float:
+        if value != 0 and value < 1:
+            raise ValueError(
+                "should be 1 or more: a younger file may be part of an upload; 0 leaves it alone"
+            )
+        return value
+
     @classmethod
     def of(cls, days: float | None, **given: object) -> RetentionPolicy:
         """Return a policy of one limit for everything, but where another was given.
+
+        The shared store is other people's too, and has to be named.
 
         Args:
             days: For every limit; None keeps the defaults.
             **given: Fields by name; None is not given.
         """
-        limits = [name for name in cls.model_fields if name.endswith("_days")]
+        limits = [name for name in cls.model_fields if name.endswith("_days") and name != "shared_days"]
         every = {} if days is None else dict.fromkeys(limits, days)
         return cls.model_validate(every | {name: value for name, value in given.items() if value is not None})
 
@@ -92,6 +109,7 @@ class GcReport(BaseModel):
     policy: RetentionPolicy
     items: tuple[Item, ...]
     prefect: PrefectRuns
+    shared: str = Field("", description="The shared store, if there is one.")
 
     @property
     def rows(self) -> list[Row]:

@@ -22,6 +22,7 @@ from schemas.manifest import Manifest, Ref
 from tasks.files import canonical_json, plain, sha256_text, utc_now
 from tasks.fingerprint import code_fingerprint, edited_since
 from tasks.locks import Owner, hold
+from tasks.shared import share
 from tasks.store import ArtifactDamaged, ArtifactMissing, Store, content_hash
 
 LOG = logging.getLogger("carryflow")
@@ -52,12 +53,14 @@ class Cached:
         hit: It was found, not computed.
         manifest: What is known about it.
         path: Its folder, verified when this was made.
+        adopted: It was computed, but what lies there is another machine's, which was first.
     """
 
     ref: Ref
     hit: bool
     manifest: Manifest
     path: Path
+    adopted: bool = False
 
     @property
     def partial(self) -> bool:
@@ -113,9 +116,10 @@ def cache_key(
 def lookup(
     store: Store, step: str, *, modules: tuple[str, ...], inputs: Mapping[str, str], params: Mapping[str, Any]
 ) -> Cached | None:
-    """Return the artifact that answers the question, verified, or None; never computes and never warns.
+    """Return the artifact that answers the question, verified, from here or the shared store, or None.
 
-    The arguments and errors are those of `cache_key`.
+    Nothing is computed. The arguments and errors are those of `cache_key`, and of `Store.verify` those of the
+    shared store.
     """
     key = cache_key(step, modules=modules, inputs=inputs, params=params)
     return _look(store, Ref(step=step, key=key))[0]
@@ -132,11 +136,12 @@ def run_cached(
 ) -> Cached:
     """Return the artifact that answers the question, computing it where it is missing or cannot be trusted.
 
-    Two runs that ask at once compute once: the second waits and finds the first one's. A computation that
-    raises or is killed publishes nothing. One that is cut short (`Partial`) is published under a key that
-    includes how far it came, so that it never answers for the whole; its resume state stays. A result made
-    while its code was edited is published for this run alone. Otherwise the resume state of the key is
-    removed.
+    Two runs on one machine that ask at once compute once: the second waits and finds the first one's. With a
+    shared store, what another machine has made is found there; two machines that ask at once both compute,
+    and the first one's result becomes that of both. A computation that raises or is killed publishes nothing.
+    One that is cut short (`Partial`) is published under a key that includes how far it came, so that it never
+    answers for the whole; its resume state stays. A result made while its code was edited is published for
+    this run alone. Otherwise the resume state of the key is removed.
 
     Args:
         store: Where artifacts are.
@@ -149,11 +154,13 @@ def run_cached(
     Raises:
         TypeError: See `cache_key`.
         ValueError: See `cache_key`.
+        SharedStoreError: The shared store cannot be used; what was computed is published here.
     """
     key = cache_key(step, modules=modules, inputs=inputs, params=params)
     ref = Ref(step=step, key=key)
     found, damage = _look(store, ref)
     if found is not None:
+        share(store, ref)
         return found
     with hold(store.lock_path(ref), purpose=step, on_wait=lambda owner: _say_waiting(ref, owner)):
         found, damage = _look(store, ref)  # whoever held the lock may have made it
@@ -181,7 +188,9 @@ def run_cached(
             published = store.publish(folder, manifest)
         if not provisional:
             store.discard_work(key)
-    return Cached(published, False, store.manifest(published), store.path(published))
+    made = store.manifest(published)
+    adopted = made.model_copy(update={"files": (), "seal": ""}) != manifest
+    return Cached(published, False, made, store.path(published), adopted)
 
 
 def _look(store: Store, ref: Ref) -> tuple[Cached | None, ArtifactDamaged | None]:

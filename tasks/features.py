@@ -183,4 +183,4 @@ def _day(store: Store, source: Path, dataset: Manifest, plan: Any, before: _Day 
     cached = run_cached(
         store, DAY_STEP, modules=("tasks.features",), inputs=inputs, params=params, compute=compute
     )
-    return _Day(cached, built[0] if built else None)
+    return _Day(cached, built[0] if built and not cached.adopted else None)

@@ -26,10 +26,12 @@ from schemas.manifest import Ref
 from schemas.retention import Fate, GcReport, Item, PrefectRuns, RetentionPolicy
 from tasks import leases, ui
 from tasks.files import remove, utc_now
+from tasks.gc_shared import collect_shared
 from tasks.locks import LockBusy, gate, hold, is_locked, try_lock, unlock
 from tasks.prefect_runs import collect_runs
 from tasks.reachable import DAY_S, OF_AN_ALIAS, Needed, days, survey
 from tasks.registry import Registry
+from tasks.remote import remote_of_environment
 from tasks.store import Store, resolve_root
 
 TRASH: Final = ".tmp-"
@@ -45,15 +47,24 @@ HEADER: Final = ["what", "fate", "count", "MB", "why"]
 def sweep(policy: RetentionPolicy, *, dry_run: bool = False, prefect: bool = True) -> GcReport:
     """Remove what nobody needs below the artifact root, and old flow runs from Prefect's database.
 
+    The shared store, if there is one, is left alone unless the policy says how old must be what goes there.
+
     Args:
         policy: How long what is kept.
         dry_run: Look, and change nothing.
         prefect: Look at Prefect's database too, where there is a server.
 
     Raises:
-        UserError: See `collect`; or the Prefect server that was named does not answer.
+        UserError: See `collect` and `collect_shared`; or the Prefect server that was named does not answer.
     """
-    report = collect(resolve_root(), policy, dry_run=dry_run)
+    root = resolve_root()
+    report = collect(root, policy, dry_run=dry_run)
+    if (remote := remote_of_environment()) is not None:
+        found: list[Item] = []
+        if policy.shared_days:
+            ui.say(f"Looking at {remote.url}", transient=True)
+            found = collect_shared(Store(root), remote, policy, dry_run=dry_run)
+        report = report.model_copy(update={"shared": remote.url, "items": (*report.items, *found)})
     if prefect:
         runs = collect_runs(policy.prefect_days, dry_run=dry_run)
         report = report.model_copy(update={"prefect": runs})
@@ -70,6 +81,8 @@ def words(report: GcReport) -> tuple[list[list[Any]], list[str]]:
     count, size = report.total("removed")
     removed = f"{count:,} {'would go' if report.dry_run else 'removed'}, {size / 1e6:,.1f} MB"
     lines = [f"{removed}; {report.total('kept')[0]:,} kept."]
+    if report.shared and not report.policy.shared_days:
+        lines.append(f"The shared store ({report.shared}) was left alone: --shared-days looks at it too.")
     runs = report.prefect
     if runs.left_alone:
         lines.append(f"Prefect's database was left alone: {runs.left_alone}.")

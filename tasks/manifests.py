@@ -70,6 +70,11 @@ def parse_manifest(text: str, ref: Ref) -> Manifest:
     return manifest
 
 
+def content_hash(manifest: Manifest) -> str:
+    """Return one sha256 over the names and hashes of an artifact's files: what it holds, whatever made it."""
+    return sha256_text(canonical_json(sorted((entry.path, entry.sha256) for entry in manifest.files)))
+
+
 def seal_of(content: dict[str, Any]) -> str:
     """Return the sha256 of a JSON object without its seal; an empty text where it has none to be made of."""
     try:

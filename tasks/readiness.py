@@ -24,6 +24,7 @@ from tasks.features import features
 from tasks.ingest import ingest
 from tasks.ledger import Ledger
 from tasks.registry import Registry
+from tasks.remote import remote_of_environment
 from tasks.store import resolve_root
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def measure(
     disk = _disk(root)
     if disk["free"] < LITTLE_DISK_MB:
         found.reasons.append(f"Only {disk['free']:,.0f} MB are free on the disk of {root}.")
+    environment = _environment() | _shared_store(found, root)
     state = registry.state()
     facts = {"data": None, "parameters": None, "training": None, "inference": None, "pace": None}
     return Readiness(
@@ -94,7 +96,7 @@ def measure(
         versions=len(state.versions),
         last_runs=tuple(ledger.read()[-LAST_RUNS:][::-1]),
         disk=disk,
-        environment=_environment(),
+        environment=environment,
         commands=_commands(path, history, book, instruments),
         **(facts | found.values),
     )
@@ -221,6 +223,15 @@ def _environment() -> dict[str, str]:
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     busy = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return {"machine": machine, "load": busy, "python": platform.python_version(), **libraries}
+
+
+def _shared_store(found: _Found, root: Path) -> dict[str, str]:
+    """Return where the shared store is, if there is one, after looking whether it answers."""
+    if (remote := remote_of_environment()) is None:
+        return {}
+    answers = _attempt(found, "shared store", remote.check)
+    stays = f"registry, ledger, locks, resume state and paper portfolios stay below {root}"
+    return {"shared store": f"{remote.url} {'answers' if answers else 'does not answer'}; {stays}"}
 
 
 def _commands(

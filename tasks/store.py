@@ -23,20 +23,21 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from schemas.errors import ConfigError
 from schemas.manifest import FileEntry, Manifest, Ref
-from schemas.names import BOOK
-from tasks import leases
-from tasks.files import canonical_json, plain_files, remove, sha256_file, sha256_text, sync
+from tasks import leases, shared
+from tasks.files import plain_files, remove, sha256_file, sync
 from tasks.locks import gate, try_lock, unlock
 from tasks.manifests import (
     REBUILD,
     ArtifactDamaged,
     ArtifactForeign,
     ArtifactMissing,
+    content_hash,
     parse_manifest,
     render_manifest,
 )
+from tasks.remote import MANIFEST, Remote, remote_of_environment
+from tasks.root import book_dir, resolve_root
 
 __all__ = [
     "MANIFEST",
@@ -49,67 +50,37 @@ __all__ = [
     "resolve_root",
 ]
 
-MANIFEST: Final = "manifest.json"
 _TEMPORARY: Final = ".tmp-"
 _KEY: Final = re.compile(r"[0-9a-f]{16,64}")
-
-
-def resolve_root(explicit: str | Path | None = None) -> Path:
-    """Return the artifact root: the one asked for, else `CARRYFLOW_ARTIFACTS`, else `./artifacts`.
-
-    The path is absolute, so that a later change of the current folder moves nothing.
-
-    Raises:
-        ConfigError: Something that is not a folder is in its place.
-    """
-    chosen = Path(explicit or os.environ.get("CARRYFLOW_ARTIFACTS") or "artifacts").expanduser().absolute()
-    if chosen.exists() and not chosen.is_dir():
-        raise ConfigError(
-            "is not a folder.", str(chosen), "Name a folder for the artifacts with --artifacts."
-        )
-    return chosen
-
-
-def book_dir(root: Path, book: str) -> Path:
-    """Return the folder of a book; it may not exist yet.
-
-    Raises:
-        ConfigError: The name could not be a folder's, or could leave the root.
-    """
-    if not BOOK.fullmatch(book):
-        raise ConfigError(
-            f"{book!r} cannot be the name of a book.",
-            "--book",
-            "Use 1 to 64 of a-z, 0-9, - and _, the first a letter or a digit.",
-        )
-    return root / "books" / book
-
-
-def content_hash(manifest: Manifest) -> str:
-    """Return one sha256 over the names and hashes of an artifact's files: what it holds, whatever made it."""
-    return sha256_text(canonical_json(sorted((entry.path, entry.sha256) for entry in manifest.files)))
 
 
 class Store:
     """Publishes artifacts and hands them out verified.
 
-    `publish` and `local` are all that callers use of the layout, so that a remote root can stand behind them.
+    With a shared store behind it (tasks/remote.py), what is not here is taken from there and verified, and
+    what is published is published there too. Everything else below the root is of this machine alone.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, remote: Remote | None = None) -> None:
+        """Without one given, the shared store is that of `CARRYFLOW_STORE`, if any.
+
+        Raises:
+            ConfigError: It names none that could be.
+        """
         self.root = Path(root).absolute()
         self.folder = self.root / "store"
+        self.remote = remote_of_environment() if remote is None else remote
 
     def path(self, ref: Ref) -> Path:
         """Return where an artifact lies, or would; nothing is verified."""
         return self.folder / ref.step / ref.key
 
     def has(self, ref: Ref) -> bool:
-        """Say whether an artifact exists; nothing is verified."""
+        """Say whether an artifact exists here; nothing is verified."""
         return (self.path(ref) / MANIFEST).is_file()
 
     def refs(self, step: str | None = None) -> list[Ref]:
-        """List the artifacts that exist, of one step or of all, by step and key; copies do not count."""
+        """List the artifacts that exist here, of one step or of all, by step and key; copies do not count."""
         found = []
         for path in sorted(self.folder.glob(f"{step or '[a-z]*'}/*/{MANIFEST}")):
             with suppress(ValidationError):
@@ -117,12 +88,18 @@ class Store:
         return found
 
     def manifest(self, ref: Ref) -> Manifest:
-        """Return an artifact's manifest, verified against its seal; the files are not looked at.
+        """Return an artifact's manifest, verified against its seal; files that are here are not looked at.
 
         Raises:
-            ArtifactMissing: It was never published here.
+            ArtifactMissing: It was never published.
             ArtifactDamaged: It was altered or deleted, or another version of the program wrote it.
+            SharedStoreError: It is not here, and the shared store cannot be used.
         """
+        if self.remote is not None and not self.has(ref):
+            return self.verify(ref)
+        return self._manifest(ref)
+
+    def _manifest(self, ref: Ref) -> Manifest:
         folder = self.path(ref)
         try:
             text = (folder / MANIFEST).read_text(encoding="utf-8")
@@ -137,14 +114,24 @@ class Store:
     def verify(self, ref: Ref) -> Manifest:
         """Return an artifact's manifest after comparing every file with it: size, sha256, and none too many.
 
-        From then on this process is known to use it, so that `carryflow gc` leaves it alone.
+        From then on this process is known to use it, so that `carryflow gc` leaves it alone. What is missing
+        or damaged here is taken from the shared store, where there is one; what is whole is never fetched.
 
         Raises:
-            ArtifactMissing: It was never published here.
+            ArtifactMissing: It was never published.
             ArtifactDamaged: It was altered or deleted.
+            SharedStoreError: It is not here, and the shared store cannot be used.
         """
         self._use(ref)
-        manifest, folder = self.manifest(ref), self.path(ref)
+        try:
+            return self._verify(ref)
+        except (ArtifactMissing, ArtifactDamaged) as lacking:
+            if self.remote is None or not shared.bring(self, self.remote, ref, lacking):
+                raise
+        return self._verify(ref)
+
+    def _verify(self, ref: Ref) -> Manifest:
+        manifest, folder = self._manifest(ref), self.path(ref)
         expected = {entry.path: entry for entry in manifest.files}
         try:
             found = plain_files(folder, but=MANIFEST)
@@ -163,8 +150,7 @@ class Store:
         """Return the folder of an artifact, every file of it verified.
 
         Raises:
-            ArtifactMissing: It was never published here.
-            ArtifactDamaged: It was altered or deleted.
+            UserError: See `verify`.
         """
         self.verify(ref)
         return self.path(ref)
@@ -231,7 +217,7 @@ class Store:
         """Make a folder of `tmp` an artifact; files first, manifest last, then one rename.
 
         An artifact that is there and verifies is kept, so publishing twice is publishing once. A damaged one
-        is replaced.
+        is replaced. Where another machine has published it in the shared store, its artifact is taken.
 
         Args:
             folder: What `tmp` yielded, filled.
@@ -239,6 +225,7 @@ class Store:
 
         Raises:
             ValueError: The folder is not one of `tmp`, or holds what is not a plain file.
+            SharedStoreError: It is published here alone: the shared store cannot be used.
         """
         if folder.parent != self.folder or not folder.name.startswith(_TEMPORARY):
             raise ValueError(f"{folder} was not made by Store.tmp()")
@@ -257,10 +244,30 @@ class Store:
         sync(manifest_path)
         sync(folder)
         leases.pin(self.root, str(ref))
+        if self.remote is None:
+            self.place(folder, ref)
+        else:
+            shared.publish(self, self.remote, ref, folder)
+        return ref
+
+    def place(self, folder: Path, ref: Ref, *, also: str = "") -> None:
+        """Give a whole artifact, made in a folder of `tmp`, its name; see `mark` for `also`."""
         self._rename(folder, ref)
+        self.mark(ref, also=also)
+
+    def mark(self, ref: Ref, *, also: str = "") -> None:
+        """Note that an artifact exists here, so that a deleted one is noticed, and in which shared store."""
         self._marker(ref).parent.mkdir(parents=True, exist_ok=True)
         self._marker(ref).touch()
-        return ref
+        if also and not self.is_in(ref, also):
+            with self._marker(ref).open("a", encoding="utf-8") as file:
+                file.write(f"{also}\n")
+
+    def is_in(self, ref: Ref, url: str) -> bool:
+        """Say whether an artifact that exists here is known to exist in a shared store."""
+        with suppress(OSError):
+            return url in self._marker(ref).read_text(encoding="utf-8").splitlines()
+        return False
 
     def _rename(self, folder: Path, ref: Ref) -> None:
         target = self.path(ref)
@@ -275,7 +282,7 @@ class Store:
                 sync(target.parent)
                 return
             with suppress(ArtifactDamaged, ArtifactMissing):
-                self.verify(ref)
+                self._verify(ref)
                 return
             with suppress(FileNotFoundError):  # another process may be replacing it too
                 aside = self._aside("damaged")

@@ -11,6 +11,8 @@ from pathlib import Path
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+os.environ.pop("CARRYFLOW_STORE", None)  # what tests make is nobody else's
+
 import pytest  # noqa: E402
 
 

@@ -29,6 +29,7 @@ def audit(
     history_bars_open_stamped: o.OpenStamped = False,
     instruments: o.Instruments = None,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
     """Prove that nothing known, decided or booked at a time depends on what comes after it.
@@ -47,7 +48,7 @@ def audit(
     from tasks.audit import audit_data
     from tasks.store import book_dir, resolve_root
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     book_dir(resolve_root(), book)  # a mistyped name is refused before minutes of work
     progress = Progress()
     show_logs(progress)

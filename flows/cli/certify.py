@@ -42,6 +42,7 @@ def certify(
     device: o.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the certificates as JSON.")] = False,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
     """Prove that the trainer can learn, on generated markets whose best trade is known.
@@ -63,7 +64,7 @@ def certify(
     from tasks.certify import certify as certify_on
     from tasks.certify import read_certificate
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     chosen = build_advanced(advanced, set_, {"device": device})
     for name in set_ or []:
         if not name.strip().startswith(("training.", "device=")):

@@ -41,6 +41,7 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
     set_: o.Set = None,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:
     """Check the data as a run would and print what was found; nothing is trained.
@@ -59,7 +60,7 @@ def validate(
     from tasks.ingest import ingest
     from tasks.store import book_dir, resolve_root
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     if open_:
         refuse_without_browser()
     if report is not None:

@@ -46,6 +46,7 @@ def backtest(
     set_: o.Set = None,
     advanced: o.AdvancedFile = None,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:
     """Replay a policy on any data and window, beside cash, random, greedy and the book's own versions.
@@ -59,7 +60,7 @@ def backtest(
     from flows.cli.train import common_flags, hurdle, use_artifacts
     from flows.launch import run_backtest
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     if open_:
         refuse_without_browser()
     profile = {
@@ -122,6 +123,7 @@ def predict(
     history_bars_open_stamped: o.OpenStamped = False,
     instruments: o.Instruments = None,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
     """Decide for the newest hour of the data: action, pair, size, value, probability of each valid action.
@@ -134,7 +136,7 @@ def predict(
     from flows.cli.train import common_flags, use_artifacts
     from tasks.predict import predict as compute
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     progress = Progress()
     show_logs(progress)
     advanced = build_advanced(

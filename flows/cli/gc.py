@@ -42,6 +42,14 @@ def gc(
             min=0, metavar="DAYS", help="Flow runs in Prefect's database, since they ended (default 90)."
         ),
     ] = None,
+    shared_days: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DAYS",
+            help="In the shared store: artifacts, since they were published, and files that no artifact "
+            "names; 1 or more (default: it is left alone).",
+        ),
+    ] = None,
     only_named: Annotated[
         bool,
         typer.Option(
@@ -53,6 +61,7 @@ def gc(
     no_prefect: Annotated[bool, typer.Option("--no-prefect", help="Leave Prefect's database alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print every single thing as JSON.")] = False,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:
     """Remove old artifacts, resume state, reports and flow runs that nobody needs; runs may go on beside it.
@@ -70,7 +79,7 @@ def gc(
     from tasks import ui
     from tasks.gc import sweep
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     settings.apply_script(verbose=verbose)
     try:
         policy = RetentionPolicy.of(
@@ -79,6 +88,7 @@ def gc(
             work_days=work_days,
             reports_days=reports_days,
             prefect_days=prefect_days,
+            shared_days=shared_days,
             versions="named" if only_named else None,
         )
     except ValidationError as error:

@@ -108,6 +108,16 @@ Artifacts = Annotated[
     Path | None,
     typer.Option(help="Root of the artifact store (default: $CARRYFLOW_ARTIFACTS, else ./artifacts)."),
 ]
+SharedStore = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Store shared by several machines, s3://bucket/prefix or file:///folder: what lies there is not "
+        "computed again, and what is made goes there (default: $CARRYFLOW_STORE, else none). Registry, "
+        "ledger, locks and resume state stay below --artifacts.",
+    ),
+]
 Verbose = Annotated[
     bool,
     typer.Option("--verbose", help="Show tracebacks and Prefect's own log lines."),

@@ -26,6 +26,7 @@ def paper_trade(
     history_bars_open_stamped: o.OpenStamped = False,
     instruments: o.Instruments = None,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
     """Let challenger and champion decide on every new hour of the data, and move their paper portfolios on.
@@ -42,7 +43,7 @@ def paper_trade(
     from tasks.paper_files import paper_turn
     from tasks.store import resolve_root
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     progress = Progress()
     show_logs(progress)
     advanced = build_advanced(
@@ -82,6 +83,7 @@ def paper(
     history_bars_open_stamped: o.OpenStamped = False,
     instruments: o.Instruments = None,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
     """Show where the paper portfolios of a book stand, and what they did last.
@@ -98,7 +100,7 @@ def paper(
     from tasks.paper_check import paper_check
     from tasks.store import resolve_root
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     if check != (data is not None):
         raise ConfigError("--check and --data go together.", remedy="Give both, or neither.")
     if data is None:

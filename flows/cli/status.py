@@ -17,6 +17,7 @@ def status(
     book: o.Book = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:
     """Print the readiness report: data, parts, a short training and inference test, times, aliases, runs.
@@ -29,7 +30,7 @@ def status(
     from tasks import ui
     from tasks.readiness import measure
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     progress = Progress()
     show_logs(progress)
     ui.set_terminal(progress)

@@ -82,7 +82,7 @@ def print_backtest(result: Mapping[str, Any], *, book: str) -> Path:
 def print_gates(judged: str, preset: str) -> None:
     """Print every gate of a judgement once, with the aliases it is asked of; the verdicts give reasons."""
     heading(f"Gates ({preset})")
-    found = read_gates(Store(resolve_root()).path(Ref.parse(judged)))
+    found = read_gates(Store(resolve_root()).local(Ref.parse(judged)))
     print_table(
         ["gate", "asked of", "verdict", "measured", "threshold"],
         [[g.name, " and ".join(whose), g.verdict, g.value, g.threshold] for g, whose in found.asked()],
@@ -91,7 +91,7 @@ def print_gates(judged: str, preset: str) -> None:
 
 def print_evidence(judged: str) -> None:
     """Print what a judgement says is proven."""
-    path = Store(resolve_root()).path(Ref.parse(judged)) / EVIDENCE
+    path = Store(resolve_root()).local(Ref.parse(judged)) / EVIDENCE
     if not path.is_file():
         return
     heading("Evidence")
@@ -101,7 +101,7 @@ def print_evidence(judged: str) -> None:
 
 def print_review(judged: str, book: str) -> None:
     """Print whether the reigning champion is still fit to reign, and what to type if it is not."""
-    review = read_gates(Store(resolve_root()).path(Ref.parse(judged))).review
+    review = read_gates(Store(resolve_root()).local(Ref.parse(judged))).review
     if review is None:
         return
     heading("The reigning champion")
@@ -112,7 +112,7 @@ def print_review(judged: str, book: str) -> None:
 
 def print_stress(stressed: str) -> None:
     """Print what became of the policy under every stress, and what its profit rests on."""
-    path = Store(resolve_root()).path(Ref.parse(stressed)) / STRESS
+    path = Store(resolve_root()).local(Ref.parse(stressed)) / STRESS
     report = StressReport.model_validate_json(path.read_text(encoding="utf-8"))
     heading(f"Stress ({report.preset})")
     print_table(STRESS_HEADER, stress_rows(report))
@@ -141,7 +141,7 @@ def print_training_facts(model: str) -> None:
     best = facts["validation_pct"]
     chosen = "" if best is None else f"; best on validation {best:+.2f} %"
     print(f"Trained {facts['episodes']:,} episodes ({facts['updates']:,} updates{cut}){chosen}.")
-    path = Store(resolve_root()).path(Ref.parse(model)) / TRAINING
+    path = Store(resolve_root()).local(Ref.parse(model)) / TRAINING
     health = TrainingResult.model_validate_json(path.read_text(encoding="utf-8")).health
     if health is not None:
         print_signs_to_mend(health)
@@ -197,7 +197,7 @@ def print_results(summary: BacktestSummary, preset: str) -> None:
 
 def read_backtest(ref: str) -> BacktestSummary:
     """Return the content of a backtest artifact."""
-    folder = Store(resolve_root()).path(Ref.parse(ref))
+    folder = Store(resolve_root()).local(Ref.parse(ref))
     return BacktestSummary.model_validate_json((folder / "backtest.json").read_text(encoding="utf-8"))
 
 

@@ -11,10 +11,18 @@ import typer
 from flows.cli import options as o
 
 
-def use_artifacts(root: Path | None) -> None:
-    """Make every part of the program, flows included, use this artifact root."""
+def use_artifacts(root: Path | None, store: str | None = None) -> None:
+    """Make every part of the program, flows included, use this artifact root and this shared store.
+
+    Raises:
+        ConfigError: The store's URL is none that could be.
+    """
     if root is not None:
         os.environ["CARRYFLOW_ARTIFACTS"] = str(root)
+    if store is not None:
+        from tasks.connection import VARIABLE, check_url
+
+        os.environ[VARIABLE] = check_url(store, where="--store")
 
 
 def common_flags(
@@ -83,6 +91,7 @@ def run(
     set_: o.Set = None,
     advanced: o.AdvancedFile = None,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:
     """Turn a CSV into a judged policy: validate, build features, train, backtest, audit, stress, promote.
@@ -95,7 +104,7 @@ def run(
     from flows.cli.parameters import build_advanced
     from flows.launch import run_data_to_model
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     flags = {
         **common_flags(
             max_bad_fraction,
@@ -174,13 +183,14 @@ def train(
     set_: o.Set = None,
     advanced: o.AdvancedFile = None,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
     """Train a policy and leave its checkpoints in a folder; the sealed test window stays closed."""
     from flows.cli.parameters import build_advanced
     from flows.launch import run_train
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     profile = {
         "training.trading.leverage": max_leverage,
         "training.trading.target_utilization": target_utilization,

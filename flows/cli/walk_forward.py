@@ -49,6 +49,7 @@ def walk_forward(
     set_: o.Set = None,
     advanced: o.AdvancedFile = None,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
     """Train a fresh model on each of several folds and join the held-out parts to one out-of-sample curve.
@@ -65,7 +66,7 @@ def walk_forward(
     from flows.cli.train import common_flags, use_artifacts
     from flows.launch import run_walk_forward
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     flags = common_flags(
         max_bad_fraction, history_bars_open_stamped, device, initial_capital, funding_boundary, instruments
     )

@@ -69,7 +69,8 @@ def test_one_limit_gives_way_to_a_closer_one(carryflow, root: Path) -> None:
     (Store(root).workdir("f" * 64) / "resume").write_text("x")
     report = json.loads(carryflow("gc", "--older-than", 0, "--work-days", 3, "--json").out)
     assert report["policy"] == {
-        "store_days": 0, "work_days": 3, "reports_days": 0, "prefect_days": 0, "versions": "all",
+        "store_days": 0, "work_days": 3, "reports_days": 0, "prefect_days": 0, "shared_days": 0,
+        "versions": "all",
     }  # fmt: skip
     fates = {item["what"]: (item["fate"], item["why"]) for item in report["items"]}
     assert fates["work"] == ("kept", "written in the last 3 days")
@@ -82,6 +83,7 @@ def test_one_limit_gives_way_to_a_closer_one(carryflow, root: Path) -> None:
         (["--artifacts", "nowhere"], "nowhere: does not exist. Name the folder of the artifacts"),
         (["--older-than", "-1"], "greater than or equal to 0"),
         (["--work-days", "inf"], "work_days: Input should be a finite number"),
+        (["--shared-days", "0.5"], "shared_days: should be 1 or more"),
     ],
 )
 def test_mistakes_get_a_sentence_and_exit_code_2(carryflow, root: Path, words: list[str], said: str) -> None:
