@@ -31,7 +31,7 @@ def assemble(days: Sequence[DayFeatures | Path], rules: MarketRules) -> MarketAr
     any rules.
 
     Args:
-        days: Features, or folders written by `write_day`, each starting at the hour after the one before.
+        days: Features, or files written by `write_day`, each starting at the hour after the one before.
         rules: What venues charge, and when a quote is stale.
 
     Raises:
