@@ -106,9 +106,10 @@ def _segment(
     block: Block, text: TextFile, head: Head, memo: Memo, instruments: Instruments | None
 ) -> Segment:
     file = text.file
-    known = memo.segment(segment_id(block.body, head, file.table))
+    name = segment_id(block.body, head, file.table)
+    known = memo.segment(name)
     if known is not None:
         return known
-    segment = make_segment(block.body, head, file.table, str(file.path), memo.segments, instruments)
+    segment = make_segment(block.body, name, head, file.table, str(file.path), memo.segments, instruments)
     memo.add_segment(segment)
     return segment
