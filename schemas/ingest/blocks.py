@@ -32,6 +32,7 @@ class Block:
         line: Line number of the first one in the file, from 1.
         lines: How many there are.
         end: Where they end in the unpacked file, bytes.
+        read: Bytes of the file on disk that had been read by then; not the same where it is packed.
         prefix: sha256 of the unpacked file up to there.
         closed: The last line has a line break: nothing can be added to it any more.
     """
@@ -40,6 +41,7 @@ class Block:
     line: int
     lines: int
     end: int
+    read: int
     prefix: str
     closed: bool
 
@@ -79,17 +81,17 @@ class _OnDisk(io.RawIOBase):
 
     def __init__(self, stream: IO[bytes], size: int, hasher: Any | None) -> None:
         super().__init__()
-        self._stream, self._left, self.hasher = stream, size, hasher
+        self._stream, self.left, self.hasher = stream, size, hasher
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)[: self._left]
+        view = memoryview(buffer)[: self.left]
         count = self._stream.readinto(view) if len(view) else 0  # type: ignore[attr-defined]
         if self.hasher is not None:
             self.hasher.update(view[:count])
-        self._left -= count
+        self.left -= count
         return int(count)
 
 
@@ -103,6 +105,7 @@ class TextFile:
         """
         self.file, self.known = file, known
         self._packed = file.path.suffix.lower() in (".gz", ".zst")
+        self._disk: _OnDisk | None = None
 
     def head(self) -> Head:
         """Read the header.
@@ -146,6 +149,7 @@ class TextFile:
             stream.seek(skipped)
             # The lines of a plain file are its bytes, so that one hash tells of both.
             disk = _OnDisk(stream, self.known.size - skipped, hashlib.sha256() if self._packed else None)
+            self._disk = disk
             text = unpacked(cast("IO[bytes]", disk), self.file.path)
             hasher = hashlib.sha256() if start is None else start.hasher.copy()
             if start is None:
@@ -218,14 +222,11 @@ class TextFile:
     def _block(self, body: bytes, line: int, start: int, hasher: Any, *, closed: bool) -> Block:
         hasher.update(body)
         require_text(self.file.path, body, whole=True, lines_before=line - 1)
+        end, read = start + len(body), self.known.size - (self._disk.left if self._disk is not None else 0)
         if b"\r" in body:
-            size = len(body)
             body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            return Block(
-                body, line, body.count(b"\n") + (not closed), start + size, hasher.hexdigest(), closed
-            )
         lines = body.count(b"\n") + (not closed)
-        return Block(body, line, lines, start + len(body), hasher.hexdigest(), closed)
+        return Block(body, line, lines, end, read, hasher.hexdigest(), closed)
 
 
 def _read(stream: IO[bytes], size: int) -> bytes:
