@@ -26,8 +26,8 @@ from tasks.cache import Cached, Linked, run_cached
 from tasks.store import Store, content_hash, resolve_root
 
 if TYPE_CHECKING:
-    from rl.market.build import DayFeatures
     from rl.market.closing import Closing
+    from rl.market.offered import DayOffers
     from rl.market.plan import DayPlan
 
 STEP = "features"
@@ -115,13 +115,12 @@ def _build(
     episode_hours: int,
     split: bool,
 ) -> Linked:
-    from rl.market.assemble import assemble
+    from rl.market.offered import offered
     from rl.market.scaler import Scaler
     from rl.market.splits import split_windows
 
     days, reused = 0, 0
-    # A day that was built here is not read again. Only the next day asks for its closing state.
-    parts: list[DayFeatures | Path] = []
+    parts: list[DayOffers] = []
     linked: dict[str, FileEntry] = {}
     (folder / "days").mkdir()
     for name, day in _days(store, dataset, manifest):
@@ -130,14 +129,14 @@ def _build(
             linked[f"days/{name}.zip"] = day.cached.manifest.files[0]
         days += 1
         reused += day.cached.hit
-        parts.append(file if day.built is None else day.built)
-    market = assemble(parts, rules)
+        parts.append(day.offers())
+    market = offered(parts, rules)
     summary: dict[str, Any] = {
         "days": days,
         "hours": market.n_hours,
         "start_ms": market.start_ms,
         "instruments": market.n_instruments,
-        "pairs": len(market.pair_long),
+        "pairs": market.n_pairs,
     }
     if split:
         splits = split_windows(market.n_hours, market.start_ms, episode_hours)
@@ -148,16 +147,25 @@ def _build(
         summary |= {"warning": splits.warning}
     (folder / "features.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     ui.say(f"Features: {days} days, {reused} of them unchanged, {market.n_hours} hours, "
-           f"{len(market.pair_long)} pairs")  # fmt: skip
+           f"{market.n_pairs} pairs")  # fmt: skip
     return Linked(summary | {"days_reused": reused}, linked)
 
 
 @dataclass(frozen=True)
 class _Day:
-    """The features of a day, and the same in memory where they have just been built."""
+    """The features of a day, and its slots where they have just been built: those are not read again."""
 
     cached: Cached
-    built: DayFeatures | None
+    built: DayOffers | None
+
+    def offers(self) -> DayOffers:
+        """Return the slots of the day."""
+        if self.built is not None:
+            return self.built
+        from rl.market.days import read_day
+        from rl.market.offered import day_offers
+
+        return day_offers(read_day(self.cached.path / DAY_FILE, closing=False))
 
 
 @dataclass(frozen=True)
@@ -219,7 +227,7 @@ def _day_after(
     before: _Handed | None,
     handed: Future[_Handed],
 ) -> _Day:
-    built: list[DayFeatures] = []
+    built: list[DayOffers] = []
     hashes = {entry.path: entry.sha256 for entry in dataset.files}
     tables = {table: f"{table}/{plan.day}.parquet" for table in ("opportunities", "history")}
     inputs = {table: hashes.get(path, "") for table, path in tables.items()}
@@ -227,8 +235,9 @@ def _day_after(
         inputs["closing"] = before.digest
 
     def compute(folder: Path) -> Mapping[str, Any]:
-        from rl.market.build import build_hours, without_closing
+        from rl.market.build import build_hours
         from rl.market.days import read_closing, write_day
+        from rl.market.offered import day_offers
         from rl.market.rows import history_rows, opportunity_rows, read_history, read_opportunities
 
         found = {table: source / path for table, path in tables.items() if path in hashes}
@@ -244,7 +253,7 @@ def _day_after(
         digest = day.closing.digest()
         handed.set_result(_Handed(digest, day.closing, None))
         write_day(day, folder / DAY_FILE)
-        built.append(without_closing(day))
+        built.append(day_offers(day))
         return {"hours": plan.n_hours, "closing": digest}
 
     params = {"day": plan.day, "start_ms": plan.start_ms, "n_hours": plan.n_hours}

@@ -21,7 +21,7 @@ from rl.market.closing import Closing, KnownInstruments, KnownPairs, nothing_kno
 from rl.market.panel import FundingEvents, Panel
 from rl.market.rows import HistoryRows, OpportunityRows
 from rl.market.slots import PairPanel, SlotTable
-from rl.market.tables import read_tables, repeated_names, write_tables
+from rl.market.tables import named, read_tables, write_tables
 from schemas.errors import ArtifactError
 from schemas.trading import N_OPPORTUNITY_SLOTS
 
@@ -62,7 +62,7 @@ def write_day(features: DayFeatures, path: Path) -> None:
     """Write a day's tables into a file, in one atomic step; equal features give equal bytes.
 
     Args:
-        features: What `build_day` made.
+        features: What `build_hours` made.
         path: The file; its folder exists.
     """
     size = {"start_ms": features.start_ms, "n_hours": features.n_hours}
@@ -70,27 +70,26 @@ def write_day(features: DayFeatures, path: Path) -> None:
     hours, n_hours = _hours(features), features.n_hours
     tables: dict[str, dict[str, Any]] = {}
 
-    hour = np.repeat(np.arange(n_hours), len(symbols))
+    hour, instrument = _grid(n_hours, len(symbols))
     panel = {column: getattr(features.panel, name).ravel() for name, column in _PANEL.items()}
     panel["next_settlement"] = _next_settlement(hours[hour], panel["funding_interval_hours"])
     labels: dict[str, Any] = {
         "hour": hours[hour],
-        "symbol": repeated_names(symbols, n_hours),
-        "venue": repeated_names(venues, n_hours),
+        "symbol": named(symbols, instrument),
+        "venue": named(venues, instrument),
     }
     tables["panel"] = labels | panel
 
     events = features.events
     labels = {
         "time": events.time_us.astype("datetime64[us]"),
-        "symbol": symbols[events.instrument],
-        "venue": venues[events.instrument],
+        "symbol": named(symbols, events.instrument),
+        "venue": named(venues, events.instrument),
     }
     tables["settlements"] = labels | {column: getattr(events, name) for name, column in _EVENTS.items()}
 
-    hour = np.repeat(np.arange(n_hours), len(features.pair_long))
-    names = _pair_names(features, np.arange(len(features.pair_long)))
-    labels = {"hour": hours[hour]} | {name: repeated_names(legs, n_hours) for name, legs in names.items()}
+    hour, pair = _grid(n_hours, len(features.pair_long))
+    labels = {"hour": hours[hour]} | _pair_names(features, pair)
     facts = {column: getattr(features.pairs, name).ravel() for name, column in _PAIRS.items()}
     tables["pairs"] = labels | facts | {"trail24": features.trail24.ravel()}
 
@@ -194,10 +193,20 @@ def _names(values: tuple[str, ...]) -> NDArray[np.object_]:
     return np.array([*values, None], dtype=object)[:-1]
 
 
-def _pair_names(features: DayFeatures, pair: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def _grid(n_hours: int, count: int) -> tuple[I64, I64]:
+    """Return the hour and the column of each cell of a table of hours by something, row by row."""
+    hour, column = np.indices((n_hours, count))
+    return hour.ravel(), column.ravel()
+
+
+def _pair_names(features: DayFeatures, pair: NDArray[Any]) -> dict[str, Any]:
     symbols, venues = _names(features.symbols), _names(features.venues)
     long, short = features.pair_long[pair], features.pair_short[pair]
-    return {"symbol": symbols[long], "long_venue": venues[long], "short_venue": venues[short]}
+    return {
+        "symbol": named(symbols, long),
+        "long_venue": named(venues, long),
+        "short_venue": named(venues, short),
+    }
 
 
 def _places(index: dict[Any, int], *columns: Any) -> I64:

@@ -204,9 +204,8 @@ def _columns(frame: pd.DataFrame, names: dict[str, str]) -> dict[str, NDArray[An
 
 def _stored(path: Path, names: dict[str, str]) -> dict[str, NDArray[Any]]:
     """Read columns from a Parquet file without a data frame in between, which takes twice the time."""
-    text = [column for field, column in names.items() if field in _NAMES]
     # A memory map would leave numbers in a file that somebody may cut meanwhile.
-    with pq.ParquetFile(path, read_dictionary=text, memory_map=False) as file:
+    with pq.ParquetFile(path, memory_map=False) as file:
         there = [column for column in names.values() if column in file.schema_arrow.names]
         table = file.read(columns=there, use_threads=False)
     columns: dict[str, NDArray[Any]] = {}
@@ -226,8 +225,8 @@ def _stored(path: Path, names: dict[str, str]) -> dict[str, NDArray[Any]]:
 
 
 def _words(column: Any) -> Names:
-    """Return coded text as objects, each word once; null is NaN, as it is in a frame."""
-    coded = column.unify_dictionaries().combine_chunks()
+    """Return text as objects, each word once; null is NaN, as it is in a frame."""
+    coded = column.dictionary_encode().unify_dictionaries().combine_chunks()
     coded = coded.chunk(0) if isinstance(coded, pa.ChunkedArray) and coded.num_chunks else coded
     if not len(coded):
         return np.empty(0, dtype=object)

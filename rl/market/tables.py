@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 Columns = dict[str, NDArray[Any]]
 
 _SUFFIX: Final = ".arrow"
+_FAST: Final = -1  # of zstd; a quarter less time than 1, for a twelfth more room
 _NO_DATE: Final = (1980, 1, 1, 0, 0, 0)  # the first a zip archive can hold
 
 
@@ -38,7 +39,7 @@ def write_tables(
         metadata: Name -> whole numbers to keep beside that table.
     """
     partial = path.with_name(path.name + ".partial")
-    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+    options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=_FAST), use_threads=False)
     with zipfile.ZipFile(partial, "w") as archive:  # the tables are compressed already
         for name, columns in tables.items():
             batch = pa.record_batch({column: _to_arrow(values) for column, values in columns.items()})
@@ -78,11 +79,10 @@ def read_tables(path: Path, names: Iterable[str]) -> dict[str, tuple[Columns, di
     return found
 
 
-def repeated_names(names: NDArray[Any], times: int) -> pa.Array:
-    """Return names, all of them so many times over, as the text that `write_tables` would make of them."""
+def named(names: NDArray[Any], index: NDArray[Any]) -> pa.Array:
+    """Return names[index] as the text that `write_tables` would make of them, each name looked at once."""
     coded = pa.array(names, type=pa.string()).dictionary_encode()
-    codes = np.tile(coded.indices.to_numpy(), times)
-    return pa.DictionaryArray.from_arrays(pa.array(codes), coded.dictionary)
+    return pa.DictionaryArray.from_arrays(pa.array(coded.indices.to_numpy()[index]), coded.dictionary)
 
 
 def _to_arrow(column: NDArray[Any] | pa.Array) -> pa.Array:
