@@ -4,7 +4,9 @@ Each figure comes from a process of its own that has imported what it needs befo
 sides may use two threads, and take turns. Seconds of the clock are what a person waits; on a machine that
 does other work at the same time, seconds of the processor compare better, so both are told.
 
-`python -m benchmarks.ingest --large` goes on to 20,000,000 rows (5 GB of CSV, 12 GB of disk, minutes).
+Growth is shown with 0.1, 1 and 5 million rows, and with `--large` with 20 million (5 GB of CSV, 13 GB of
+disk, some minutes). A line is laid through seconds of the processor, each size counting for its share and not for
+its seconds: a start that costs the same whatever the size, and a time for each row.
 """
 
 from __future__ import annotations
@@ -22,8 +24,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+Measured = dict[str, dict[str, float]]
+
 ROWS = 1_000_000
-GROWTH = (100_000, 1_000_000, 3_000_000)
+GROWTH = (100_000, 1_000_000, 5_000_000)
 LARGE = 20_000_000
 GOAL = 5.0
 LIMIT_MIB = 1536
@@ -59,22 +65,24 @@ def write_rows(sample: Path, rows: int, path: Path) -> None:
             csv.write_csv(part.slice(0, rows - number * tile.num_rows), file, options)
 
 
-def bare(path: Path, scratch: Path) -> None:
+def bare(path: Path, scratch: Path) -> Iterator[str]:
     """Read the file and write it as Parquet, nothing else."""
     import pyarrow.parquet as pq
     from pyarrow import csv
 
     pq.write_table(csv.read_csv(path), scratch / "bare.parquet")
+    yield "read_csv + write_table"
 
 
-def ingested(path: Path, scratch: Path) -> None:
+def ingested(path: Path, scratch: Path) -> Iterator[str]:
     """Build the data set."""
     from schemas.ingest import build_dataset, discover
 
     build_dataset(discover(path), scratch / "dataset", memo=scratch / "memo")
+    yield "ingest + validation"
 
 
-def with_features(path: Path, scratch: Path) -> None:
+def with_features(path: Path, scratch: Path) -> Iterator[str]:
     """Run the two steps of a run, into an empty store."""
     from schemas.trading import MarketRules
     from tasks.features import features
@@ -82,20 +90,20 @@ def with_features(path: Path, scratch: Path) -> None:
 
     os.environ["CARRYFLOW_ARTIFACTS"] = str(scratch / "artifacts")
     dataset = ingest(path)
-    built = time.perf_counter()
+    yield "ingest + validation"
     features(dataset.ref, rules=MarketRules(), episode_hours=336)
-    print(f"  of this, features: {time.perf_counter() - built:.1f} s", file=sys.stderr)
+    yield "features"
 
 
-WORK: dict[str, Callable[[Path, Path], None]] = {
+WORK: dict[str, Callable[[Path, Path], Iterator[str]]] = {
     "bare": bare,
     "ingest": ingested,
     "ingest+features": with_features,
 }
 
 
-def measured_here(what: str, path: Path) -> dict[str, float]:
-    """Do one kind of work in this process; returns seconds, seconds of the processor, and peak memory."""
+def measured_here(what: str, path: Path) -> Measured:
+    """Do one kind of work in this process; returns its parts, and their sum under `all`."""
     import pandera.pandas
     import pyarrow as pa
     import pyarrow.csv
@@ -114,10 +122,17 @@ def measured_here(what: str, path: Path) -> dict[str, float]:
     tasks.fingerprint.code_fingerprint("tasks.features")
     pa.set_cpu_count(2)
     with tempfile.TemporaryDirectory(prefix="measured-", dir=path.parent) as scratch:
-        began, busy = time.perf_counter(), time.process_time()
-        WORK[what](path, Path(scratch))
-        seconds, processor = time.perf_counter() - began, time.process_time() - busy
-    return {"seconds": seconds, "processor": processor, "mib": peak_mib()}
+        clocks = [(time.perf_counter(), time.process_time())]
+        found: Measured = {}
+        for part in WORK[what](path, Path(scratch)):
+            clocks.append((time.perf_counter(), time.process_time()))
+            found[part] = _between(*clocks[-2:])
+        found["all"] = _between(clocks[0], clocks[-1])
+    return found
+
+
+def _between(began: tuple[float, float], ended: tuple[float, float]) -> dict[str, float]:
+    return {"seconds": ended[0] - began[0], "processor": ended[1] - began[1], "mib": peak_mib()}
 
 
 def peak_mib() -> float:
@@ -132,11 +147,11 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(what: str, path: Path) -> dict[str, float]:
+def measure(what: str, path: Path) -> Measured:
     """Do one kind of work in a process of its own."""
     words = [sys.executable, "-m", "benchmarks.ingest", "--measure", what, str(path)]
     told = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, float] = json.loads(told.stdout)
+    found: Measured = json.loads(told.stdout)
     return found
 
 
@@ -153,17 +168,44 @@ def files(folder: Path, sizes: list[int]) -> Iterator[tuple[int, Path]]:
 
 
 def compare(path: Path, repeats: int) -> None:
-    """Print the ratio."""
-    turns: list[tuple[dict[str, float], dict[str, float]]] = []
+    """Print the ratio: of each side the fastest of its turns, which other work has disturbed least."""
+    turns: dict[str, list[Measured]] = {"bare": [], "ingest+features": []}
     for _ in range(repeats):
-        turns.append((measure("bare", path), measure("ingest+features", path)))
+        for what, measured in turns.items():
+            measured.append(measure(what, path))
     print(f"{'':34}{'clock, s':>10}{'processor, s':>14}{'peak, MiB':>11}")
-    best: list[dict[str, float]] = []
-    for name, side in (("read_csv + write_table", 0), ("ingest + validation + features", 1)):
-        best.append({key: min(turn[side][key] for turn in turns) for key in turns[0][0]})
-        print(f"{name:34}{best[-1]['seconds']:10.1f}{best[-1]['processor']:14.1f}{best[-1]['mib']:11.0f}")
-    clock, processor = (best[1][key] / best[0][key] for key in ("seconds", "processor"))
+    best: dict[str, dict[str, float]] = {}
+    for measured in turns.values():
+        for part in measured[0]:
+            row = {key: min(turn[part][key] for turn in measured) for key in measured[0][part]}
+            best[part] = row
+            if part != "all" or len(measured[0]) > 2:  # what has one part is that part
+                print(f"{part:34}{row['seconds']:10.1f}{row['processor']:14.1f}{row['mib']:11.0f}")
+    bottom = best["read_csv + write_table"]
+    clock, processor = (best["all"][key] / bottom[key] for key in ("seconds", "processor"))
     print(f"{'ratio (goal ' + format(GOAL, 'g') + ')':34}{clock:10.1f}{processor:14.1f}")
+
+
+def grow(folder: Path, sizes: list[int]) -> None:
+    """Print what each size costs, and the line through them."""
+    print(f"{'rows':>12}{'MB':>8}{'clock, s':>10}{'rows/s':>10}{'processor, s':>14}{'peak, MiB':>11}")
+    found = []
+    for rows, path in files(folder, sizes):
+        one, size = measure("ingest", path)["all"], path.stat().st_size / 1e6
+        found.append((rows, one["processor"]))
+        print(f"{rows:12,}{size:8,.0f}{one['seconds']:10.1f}{rows / one['seconds']:10,.0f}"
+              f"{one['processor']:14.1f}{one['mib']:11.0f}", flush=True)  # fmt: skip
+    print(f"the limit of memory is {LIMIT_MIB} MiB")
+    if len(found) > 2:
+        rows, seconds = np.array(found).T
+        # Divided by the seconds, so that the largest does not decide alone.
+        (start, each), *_ = np.linalg.lstsq(
+            np.stack([1.0 / seconds, rows / seconds], axis=1), np.ones(len(found)), rcond=None
+        )
+        off = " ".join(f"{100.0 * ((start + each * n) / s - 1.0):+.0f} %" for n, s in found)
+        slope = np.polyfit(np.log(rows), np.log(seconds), 1)[0]
+        print(f"a line: {start:.1f} s and {1e6 * each:.2f} us of the processor a row; it is off by {off}")
+        print(f"seconds grow as rows to the power of {slope:.2f}: 1 is linear, 2 would be quadratic")
 
 
 def main() -> None:
@@ -187,12 +229,7 @@ def main() -> None:
             for rows, path in files(Path(scratch) / "ratio", [ROWS]):
                 print(f"{rows:,} rows, {path.stat().st_size / 1e6:,.0f} MB")
                 compare(path, args.repeats)
-        print(f"{'rows':>12}{'MB':>8}{'clock, s':>10}{'processor, s':>14}{'us a row':>10}{'peak, MiB':>11}")
-        for rows, path in files(Path(scratch) / "growth", sizes):
-            one, size = measure("ingest", path), path.stat().st_size / 1e6
-            print(f"{rows:12,}{size:8,.0f}{one['seconds']:10.1f}{one['processor']:14.1f}"
-                  f"{1e6 * one['processor'] / rows:10.1f}{one['mib']:11.0f}", flush=True)  # fmt: skip
-        print(f"the limit of memory is {LIMIT_MIB} MiB; a row's time is that of the processor")
+        grow(Path(scratch) / "growth", sizes)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-SCHEMA_VERSION: Final = 1
-READABLE_SCHEMAS: Final = (1,)
+SCHEMA_VERSION: Final = 2
+READABLE_SCHEMAS: Final = (
+    1,
+    2,
+)  # in 1 a day of features was a folder of Parquet files, which `read_day` refuses
 MANIFEST_FORMAT: Final = 2
 READABLE_MANIFESTS: Final = (1, 2)  # 1 did not say which schema; it was the first
 BUNDLE_FORMAT: Final = 1

@@ -1,11 +1,15 @@
-"""What a clean table is: pandera schemas of opportunities and market history, and the rules they hold.
+"""What a clean table is: pandera schemas of opportunities and market history, and the rules they are made of.
 
-Both describe frames after parsing: UTC times of microseconds, float64 numbers, lower-case venues.
+Both describe frames after parsing: UTC times of microseconds, float64 numbers, lower-case venues. Whoever
+wants to know whether a table is clean asks the schemas; ingest, which wants to know of each row why it is
+not, goes through the same rules by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Final
 
 import numpy as np
@@ -78,56 +82,53 @@ ROW_RULES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 
 
-def _rule(name: str, holds: Callable[[Any], Any]) -> pa.Check:
-    """Return a check that says of each value or row whether it holds.
+@dataclass(frozen=True)
+class Rule:
+    """A rule of a column's values, or of rows.
 
-    Which rows fail is read from the check's own output. Pandera's table of failure cases lists
-    every column of a row that breaks a rule between columns, so it is kept to one row.
+    Attributes:
+        name: One of RULES, and behind a colon the column of a rule that several have.
+        holds: A column (a series, or an array of numbers), or a frame -> whether it holds, for each row. What
+            it says of a null counts for nothing.
     """
-    return pa.Check(holds, name=name, n_failure_cases=1)
+
+    name: str
+    holds: Callable[[Any], Any]
 
 
-def _finite() -> pa.Check:
-    return _rule("not_finite", lambda s: np.isfinite(s))
+_FINITE: Final = Rule("not_finite", np.isfinite)
+_POSITIVE: Final = Rule("not_positive", lambda v: v > 0)
+_NOT_NEGATIVE: Final = Rule("negative", lambda v: v >= 0)
 
 
-def _positive() -> pa.Check:
-    return _rule("not_positive", lambda s: s > 0)
-
-
-def _likely_price(prices: pd.Series) -> pd.Series:
+def _likely_price(prices: Any) -> Any:
     low, high = PRICE_RANGE
     # Prices that are not positive or not finite break rules of their own.
-    return prices.between(low, high) | (prices <= 0) | ~prices.abs().lt(np.inf)
+    return ((prices >= low) & (prices <= high)) | (prices <= 0) | ~(np.abs(prices) < np.inf)
 
 
-def _not_negative() -> pa.Check:
-    return _rule("negative", lambda s: s >= 0)
+def _allowed_interval(hours: Any) -> Any:
+    return reduce(lambda found, interval: found | (hours == interval), FUNDING_INTERVALS[1:], hours == 1.0)
 
 
-def _checks(column: Column) -> list[pa.Check]:
-    """Return the checks of one column; nulls are left to `nullable`."""
+def _rules_of(column: Column) -> tuple[Rule, ...]:
+    """Return the rules of one column's values; nulls are left to `nullable`."""
     name = column.name
     if name in ("entry_time", "timestamp"):
-        return [_rule("time_out_of_range", lambda s: (s >= EARLIEST) & (s < LATEST))]
+        return (Rule("time_out_of_range", lambda v: (v >= EARLIEST) & (v < LATEST)),)
     if column.kind == "time":  # one at or before entry_time is repaired, so it has no lower bound
-        return [_rule("time_out_of_range", lambda s: s < LATEST)]
+        return (Rule("time_out_of_range", lambda v: v < LATEST),)
     if column.kind != "number":
-        return [_rule("name_too_long", lambda s: s.str.len() <= MAX_NAME_LENGTH)]
+        return (Rule("name_too_long", lambda v: v.str.len() <= MAX_NAME_LENGTH),)
     if name.endswith("funding_interval_hours"):
-        return [_rule("interval_not_allowed", lambda s: s.isin(FUNDING_INTERVALS))]
+        return (Rule("interval_not_allowed", _allowed_interval),)
     if name.endswith("funding_rate"):
-        return [_rule("rate_out_of_range", lambda s: s.abs() <= MAX_FUNDING_RATE)]
+        return (Rule("rate_out_of_range", lambda v: np.abs(v) <= MAX_FUNDING_RATE),)
     if name in ("entry_long_price", "entry_short_price", "price", "high", "low"):
-        return [_finite(), _positive(), _rule("price_out_of_range", _likely_price)]
+        return (_FINITE, _POSITIVE, Rule("price_out_of_range", _likely_price))
     if name in ("volume_24h", "bid_ask_spread_percent", "orderbook_depth_usd", "spread_volatility_stddev"):
-        return [_finite(), _not_negative()]
-    return [_finite()]
-
-
-def _column(column: Column) -> pa.Column:
-    dtype = {"time": TIME_DTYPE, "number": np.dtype("float64")}.get(column.kind, TEXT_DTYPE)
-    return pa.Column(dtype, checks=_checks(column), nullable=column.nullable, name=column.name)
+        return (_FINITE, _NOT_NEGATIVE)
+    return (_FINITE,)
 
 
 def _exchanges_differ(frame: pd.DataFrame) -> pd.Series:
@@ -159,17 +160,17 @@ def _same_size(frame: pd.DataFrame) -> pd.Series:
     return ~_legs(frame)[1]
 
 
-def _settles_soon(column: str) -> pa.Check:
+def _settles_soon(column: str) -> Rule:
     def soon(frame: pd.DataFrame) -> pd.Series:
         seen, due = frame["entry_time"], frame[column]
         # Times that are out of range break rules of their own.
         likely = (seen >= EARLIEST) & (due < LATEST)
         return ~(likely & (due - seen > MAX_SETTLEMENT_AHEAD))
 
-    return _rule(f"settlement_too_far:{column}", soon)
+    return Rule(f"settlement_too_far:{column}", soon)
 
 
-def _apr_agrees(profit: str, apr: str) -> pa.Check:
+def _apr_agrees(profit: str, apr: str) -> Rule:
     def agree(frame: pd.DataFrame) -> pd.Series:
         expected = frame[profit] * APR_PER_PROFIT
         relative, absolute = APR_TOLERANCE
@@ -177,31 +178,53 @@ def _apr_agrees(profit: str, apr: str) -> pa.Check:
         apart = (frame[apr] - expected).abs() > relative * size + absolute
         return ~apart | ~np.isfinite(frame[apr] + frame[profit])
 
-    return _rule(f"apr_disagrees:{apr}", agree)
+    return Rule(f"apr_disagrees:{apr}", agree)
 
 
-OPPORTUNITIES: Final = pa.DataFrameSchema(
-    columns={c.name: _column(c) for c in COLUMNS["opportunities"]},
-    checks=[
-        _rule("same_exchange", _exchanges_differ),
-        _rule("legs_apart", _legs_close),
-        _rule("contract_multiplier", _same_size),
+DTYPES: Final[dict[str, Any]] = {
+    kind: {"time": TIME_DTYPE, "number": np.dtype("float64")}.get(kind, TEXT_DTYPE)
+    for kind in ("time", "number", "symbol", "venue")
+}
+"""The kind of a column -> its type."""
+
+COLUMN_RULES: Final[dict[TableName, dict[str, tuple[Rule, ...]]]] = {
+    table: {column.name: _rules_of(column) for column in columns} for table, columns in COLUMNS.items()
+}
+TABLE_RULES: Final[dict[TableName, tuple[Rule, ...]]] = {
+    "opportunities": (
+        Rule("same_exchange", _exchanges_differ),
+        Rule("legs_apart", _legs_close),
+        Rule("contract_multiplier", _same_size),
         _settles_soon("long_next_funding_time"),
         _settles_soon("short_next_funding_time"),
         _apr_agrees("fund_profit_8h", "fund_apr"),
         _apr_agrees("fund_profit_24h_proj", "fund_apr_24h_proj"),
         _apr_agrees("fund_profit_3d_proj", "fund_apr_3d_proj"),
-    ],
-    name="opportunities",
-)
+    ),
+    "history": (
+        Rule("interval_missing", lambda f: f["funding_rate"].isna() | f["funding_interval_hours"].notna()),
+        Rule("low_above_high", lambda f: ~(f["low"] > f["high"])),
+    ),
+}
 
-HISTORY: Final = pa.DataFrameSchema(
-    columns={c.name: _column(c) for c in COLUMNS["history"]},
-    checks=[
-        _rule("interval_missing", lambda f: f["funding_rate"].isna() | f["funding_interval_hours"].notna()),
-        _rule("low_above_high", lambda f: ~(f["low"] > f["high"])),
-    ],
-    name="history",
-)
+
+def _schema(table: TableName) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(
+        columns={
+            column.name: pa.Column(
+                DTYPES[column.kind],
+                checks=[pa.Check(rule.holds, name=rule.name) for rule in COLUMN_RULES[table][column.name]],
+                nullable=column.nullable,
+                name=column.name,
+            )
+            for column in COLUMNS[table]
+        },
+        checks=[pa.Check(rule.holds, name=rule.name) for rule in TABLE_RULES[table]],
+        name=table,
+    )
+
+
+OPPORTUNITIES: Final = _schema("opportunities")
+HISTORY: Final = _schema("history")
 
 SCHEMAS: Final[dict[TableName, pa.DataFrameSchema]] = {"opportunities": OPPORTUNITIES, "history": HISTORY}

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.manifest import Manifest, Ref
+from schemas.manifest import FileEntry, Manifest, Ref
 from tasks.files import canonical_json, plain, sha256_text, utc_now
 from tasks.fingerprint import code_fingerprint, edited_since
 from tasks.locks import Owner, hold
@@ -42,6 +42,19 @@ class Partial:
 
     reached: int
     summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What a computation returns that gave files of other artifacts a second name.
+
+    Attributes:
+        summary: Small facts worth showing.
+        files: Path in its folder -> what the manifest of the other artifact, which was verified, says of it.
+    """
+
+    summary: Mapping[str, Any]
+    files: Mapping[str, FileEntry]
 
 
 @dataclass(frozen=True)
@@ -132,7 +145,7 @@ def run_cached(
     modules: tuple[str, ...],
     inputs: Mapping[str, str],
     params: Mapping[str, Any],
-    compute: Callable[[Path], Mapping[str, Any] | Partial | None],
+    compute: Callable[[Path], Mapping[str, Any] | Partial | Linked | None],
 ) -> Cached:
     """Return the artifact that answers the question, computing it where it is missing or cannot be trusted.
 
@@ -149,7 +162,8 @@ def run_cached(
         modules: The step's shell modules.
         inputs: Name -> sha256 of each input.
         params: All else that the result depends on.
-        compute: Fills the empty folder it is given, and returns a summary: small facts worth showing.
+        compute: Fills the empty folder it is given, and returns a summary: small facts worth showing, beside
+            what else is to be known of its result.
 
     Raises:
         TypeError: See `cache_key`.
@@ -173,7 +187,7 @@ def run_cached(
         with store.tmp() as folder:
             outcome = compute(folder)
             provisional = _provisional(outcome, key, modules)
-            summary = outcome.summary if isinstance(outcome, Partial) else outcome
+            summary = outcome.summary if isinstance(outcome, Partial | Linked) else outcome
             manifest = Manifest(
                 step=step,
                 key=sha256_text(canonical_json(provisional)) if provisional else key,
@@ -185,7 +199,8 @@ def run_cached(
                 created=utc_now(),
                 summary=plain(summary or {}),
             )
-            published = store.publish(folder, manifest)
+            linked = outcome.files if isinstance(outcome, Linked) else {}
+            published = store.publish(folder, manifest, linked=linked)
         if not provisional:
             store.discard_work(key)
     made = store.manifest(published)
@@ -204,7 +219,7 @@ def _look(store: Store, ref: Ref) -> tuple[Cached | None, ArtifactDamaged | None
 
 
 def _provisional(
-    outcome: Mapping[str, Any] | Partial | None, key: str, modules: tuple[str, ...]
+    outcome: Mapping[str, Any] | Partial | Linked | None, key: str, modules: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return why a result does not answer for its key; empty where it does."""
     why: dict[str, Any] = {}

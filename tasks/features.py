@@ -1,31 +1,40 @@
 """Features: the clean days of a data set to a market by hour, its windows and its scaler.
 
-days/YYYY-MM-DD/*.parquet   what was known at each hour, and what the next day needs to know
+days/YYYY-MM-DD.zip         what was known at each hour, and what the next day needs to know
 splits.json, scaler.json    windows as timestamps, and the scale learnt from train alone
 features.json               a summary
+
+Each day needs the closing state of the day before, so days are built one after the other; while one is
+built, the one before is written and published by another thread.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from schemas.manifest import Manifest, Ref
+from schemas.manifest import FileEntry, Manifest, Ref
 from schemas.trading import MarketRules
 from tasks import ui
-from tasks.cache import Cached, run_cached
+from tasks.cache import Cached, Linked, run_cached
 from tasks.store import Store, content_hash, resolve_root
 
 if TYPE_CHECKING:
-    from rl.market.build import DayFeatures
+    from rl.market.closing import Closing
+    from rl.market.offered import DayOffers
+    from rl.market.plan import DayPlan
 
 STEP = "features"
 DAY_STEP = "features-day"
-_CLOSING = "closing_"
+DAY_FILE: Final = "day.zip"
+_DAYS_AT_ONCE: Final = 3
+"""One is built, the others are read, written, or waiting for the disk."""
 
 
 def features(dataset: Ref, *, rules: MarketRules, episode_hours: int, split: bool = True) -> Cached:
@@ -46,7 +55,7 @@ def features(dataset: Ref, *, rules: MarketRules, episode_hours: int, split: boo
     store = Store(resolve_root())
     manifest = store.manifest(dataset)
 
-    def compute(folder: Path) -> Mapping[str, Any]:
+    def compute(folder: Path) -> Linked:
         return _build(store, dataset, manifest, folder, rules, episode_hours, split)
 
     return run_cached(
@@ -68,10 +77,10 @@ def feature_days(dataset: Ref) -> dict[str, Path]:
         dataset: What `ingest` made.
 
     Returns:
-        The folder of each UTC day, `YYYY-MM-DD`, in order and without a hole.
+        The file of each UTC day, `YYYY-MM-DD`, in order and without a hole.
     """
     store = Store(resolve_root())
-    return {name: day.cached.path for name, day in _days(store, dataset, store.manifest(dataset))}
+    return {name: day.cached.path / DAY_FILE for name, day in _days(store, dataset, store.manifest(dataset))}
 
 
 def _days(store: Store, dataset: Ref, manifest: Manifest) -> Iterator[tuple[str, _Day]]:
@@ -82,11 +91,19 @@ def _days(store: Store, dataset: Ref, manifest: Manifest) -> Iterator[tuple[str,
     facts = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
     first = min(facts["first"], facts["history_first"] or facts["first"])
     plans = plan_days(first, facts["last"])
-    before: _Day | None = None
-    for number, plan in enumerate(plans, start=1):
-        ui.say(f"Features of {plan.day} ({number} of {len(plans)})", transient=True)
-        before = _day(store, source, manifest, plan, before)
-        yield plan.day, before
+    before: Future[_Handed] | None = None
+    waiting: deque[tuple[str, Future[_Day]]] = deque()
+    with ThreadPoolExecutor(_DAYS_AT_ONCE, thread_name_prefix="features") as pool:
+        for number, plan in enumerate(plans, start=1):
+            ui.say(f"Features of {plan.day} ({number} of {len(plans)})", transient=True)
+            handed: Future[_Handed] = Future()
+            waiting.append((plan.day, pool.submit(_day, store, source, manifest, plan, before, handed)))
+            before = handed
+            if len(waiting) == _DAYS_AT_ONCE:
+                name, day = waiting.popleft()
+                yield name, day.result()
+        for name, day in waiting:
+            yield name, day.result()
 
 
 def _build(
@@ -97,27 +114,29 @@ def _build(
     rules: MarketRules,
     episode_hours: int,
     split: bool,
-) -> dict[str, Any]:
-    from rl.market.assemble import assemble
-    from rl.market.build import without_closing
+) -> Linked:
+    from rl.market.offered import offered
     from rl.market.scaler import Scaler
     from rl.market.splits import split_windows
 
     days, reused = 0, 0
-    # A day that was built here is not read again. Only the next day asks for its closing state.
-    parts: list[DayFeatures | Path] = []
+    parts: list[DayOffers] = []
+    linked: dict[str, FileEntry] = {}
+    (folder / "days").mkdir()
     for name, day in _days(store, dataset, manifest):
-        _link_files(day.cached.path, folder / "days" / name)
+        file, target = day.cached.path / DAY_FILE, folder / "days" / f"{name}.zip"
+        if _link(file, target):
+            linked[f"days/{name}.zip"] = day.cached.manifest.files[0]
         days += 1
         reused += day.cached.hit
-        parts.append(day.cached.path if day.built is None else without_closing(day.built))
-    market = assemble(parts, rules)
+        parts.append(day.offers())
+    market = offered(parts, rules)
     summary: dict[str, Any] = {
         "days": days,
         "hours": market.n_hours,
         "start_ms": market.start_ms,
         "instruments": market.n_instruments,
-        "pairs": len(market.pair_long),
+        "pairs": market.n_pairs,
     }
     if split:
         splits = split_windows(market.n_hours, market.start_ms, episode_hours)
@@ -128,59 +147,119 @@ def _build(
         summary |= {"warning": splits.warning}
     (folder / "features.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     ui.say(f"Features: {days} days, {reused} of them unchanged, {market.n_hours} hours, "
-           f"{len(market.pair_long)} pairs")  # fmt: skip
-    return summary | {"days_reused": reused}
+           f"{market.n_pairs} pairs")  # fmt: skip
+    return Linked(summary | {"days_reused": reused}, linked)
 
 
 @dataclass(frozen=True)
 class _Day:
-    """The features of a day, and the same in memory where they have just been built."""
+    """The features of a day, and its slots where they have just been built: those are not read again."""
 
     cached: Cached
-    built: DayFeatures | None
+    built: DayOffers | None
+
+    def offers(self) -> DayOffers:
+        """Return the slots of the day."""
+        if self.built is not None:
+            return self.built
+        from rl.market.days import read_day
+        from rl.market.offered import day_offers
+
+        return day_offers(read_day(self.cached.path / DAY_FILE, closing=False))
 
 
-def _link_files(source: Path, target: Path) -> None:
-    """Give a day's files a second name, or copy them where the disk cannot do that."""
-    target.mkdir(parents=True)
-    for path in sorted(source.glob("*.parquet")):
-        try:
-            (target / path.name).hardlink_to(path)
-        except OSError:
-            shutil.copyfile(path, target / path.name)
+@dataclass(frozen=True)
+class _Handed:
+    """What a day hands to the next one.
+
+    Attributes:
+        digest: Of its closing state.
+        closing: That state, where it has just been built; else it is in the file.
+        file: The day's.
+    """
+
+    digest: str
+    closing: Closing | None
+    file: Path | None
 
 
-def _day(store: Store, source: Path, dataset: Manifest, plan: Any, before: _Day | None) -> _Day:
-    """Return the features of one day, built only if its rows or the state before it have changed."""
-    built: list[DayFeatures] = []
+def _link(source: Path, target: Path) -> bool:
+    """Give a file a second name and return true, or copy it where the disk cannot do that."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+        return False
+    return True
+
+
+def _day(
+    store: Store,
+    source: Path,
+    dataset: Manifest,
+    plan: DayPlan,
+    before: Future[_Handed] | None,
+    handed: Future[_Handed],
+) -> _Day:
+    """Return the features of one day, built only if its rows or the state before it have changed.
+
+    Args:
+        store: Where they go.
+        source: The data set.
+        dataset: Its manifest.
+        plan: Which day.
+        before: What the day before hands on, as soon as it is known.
+        handed: Is told what this one hands on.
+    """
+    try:
+        return _day_after(store, source, dataset, plan, None if before is None else before.result(), handed)
+    except BaseException as error:
+        if not handed.done():  # the next day is waiting for it
+            handed.set_exception(error)
+        raise
+
+
+def _day_after(
+    store: Store,
+    source: Path,
+    dataset: Manifest,
+    plan: DayPlan,
+    before: _Handed | None,
+    handed: Future[_Handed],
+) -> _Day:
+    built: list[DayOffers] = []
     hashes = {entry.path: entry.sha256 for entry in dataset.files}
     tables = {table: f"{table}/{plan.day}.parquet" for table in ("opportunities", "history")}
     inputs = {table: hashes.get(path, "") for table, path in tables.items()}
     if before is not None:
-        files = before.cached.manifest.files
-        inputs |= {entry.path: entry.sha256 for entry in files if entry.path.startswith(_CLOSING)}
+        inputs["closing"] = before.digest
 
     def compute(folder: Path) -> Mapping[str, Any]:
-        import pandas as pd
-
-        from rl.market.build import build_day
+        from rl.market.build import build_hours
         from rl.market.days import read_closing, write_day
+        from rl.market.offered import day_offers
+        from rl.market.rows import history_rows, opportunity_rows, read_history, read_opportunities
 
-        rows = {table: source / path for table, path in tables.items() if path in hashes}
-        frames = {table: pd.read_parquet(path) for table, path in rows.items()}
+        found = {table: source / path for table, path in tables.items() if path in hashes}
+        rows = (
+            read_opportunities(found["opportunities"]) if "opportunities" in found else opportunity_rows(None)
+        )
+        past = read_history(found["history"]) if "history" in found else history_rows(None)
         closing = None
         if before is not None:
-            closing = before.built.closing if before.built is not None else read_closing(before.cached.path)
-        opportunities = frames.get("opportunities")
-        if opportunities is None:  # a gap: any day's table without its rows
-            first = next(path for path in sorted(hashes) if path.startswith("opportunities/"))
-            opportunities = pd.read_parquet(source / first).iloc[:0]
-        built.append(build_day(plan, opportunities, frames.get("history"), closing))
-        write_day(built[0], folder)
-        return {"hours": plan.n_hours}
+            assert before.closing is not None or before.file is not None
+            closing = before.closing or read_closing(before.file)
+        day = build_hours(rows, past, closing, plan.start_ms, plan.n_hours)
+        digest = day.closing.digest()
+        handed.set_result(_Handed(digest, day.closing, None))
+        write_day(day, folder / DAY_FILE)
+        built.append(day_offers(day))
+        return {"hours": plan.n_hours, "closing": digest}
 
     params = {"day": plan.day, "start_ms": plan.start_ms, "n_hours": plan.n_hours}
     cached = run_cached(
         store, DAY_STEP, modules=("tasks.features",), inputs=inputs, params=params, compute=compute
     )
+    if not built:
+        handed.set_result(_Handed(cached.manifest.summary["closing"], None, cached.path / DAY_FILE))
     return _Day(cached, built[0] if built and not cached.adopted else None)

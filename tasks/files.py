@@ -8,10 +8,13 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+_SYNCS_AT_ONCE: Final = 8
 
 
 def canonical_json(value: Any) -> str:
@@ -60,6 +63,18 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_all(paths: Iterable[Path]) -> None:
+    """Wait until files and folders are on the disk, several at once: a disk takes many in the time of one."""
+    waiting = list(paths)
+    if len(waiting) <= _SYNCS_AT_ONCE:  # threads pay from some dozens of files on
+        for path in waiting:
+            sync(path)
+        return
+    with ThreadPoolExecutor(_SYNCS_AT_ONCE, thread_name_prefix="sync") as pool:
+        for done in pool.map(sync, waiting):
+            assert done is None  # asked for, so that an error is raised
 
 
 def plain_files(folder: Path, *, but: str = "") -> dict[str, Path]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from schemas.ingest import (
     Instruments,
+    Progress,
     build_dataset,
     discover,
     fingerprints,
@@ -21,10 +23,12 @@ from tasks.cache import Cached, run_cached, versions
 from tasks.files import canonical_json, sha256_text
 from tasks.fingerprint import code_fingerprint
 from tasks.locks import hold
+from tasks.progress import duration
 from tasks.store import Store, resolve_root
 
 STEP = "ingest"
 _MODULES = ("tasks.ingest",)
+PAGE_EVERY_S: Final = 10.0
 
 
 def ingest(
@@ -67,6 +71,7 @@ def ingest(
                 instruments=units,
                 memo=memo,
                 known=known,
+                on_progress=IngestProgress(),
             )
         return summary.model_dump(mode="json")
 
@@ -78,6 +83,39 @@ def ingest(
         params={"max_bad_fraction": max_bad_fraction, "bars_open_stamped": bars_open_stamped},
         compute=compute,
     )
+
+
+class IngestProgress:
+    """Told after every block of lines, and every day: a line that changes, and now and then one to keep."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._began = self._heard = self._logged = time.monotonic()
+
+    def __call__(self, now: Progress) -> None:
+        """Say how far it is; the time left is that of the stage."""
+        clock = time.monotonic()
+        if now.stage != self._stage:  # it began when the stage before it had ended
+            self._stage, self._began = now.stage, self._heard
+        self._heard = clock
+        text = self.line(now, clock - self._began)
+        ui.say(text, transient=True)
+        if clock - self._logged >= PAGE_EVERY_S:
+            ui.note(text)
+            self._logged = clock
+
+    def line(self, now: Progress, elapsed: float) -> str:
+        """Return one line: what is done, of how much, time left.
+
+        Args:
+            now: How far it is.
+            elapsed: Seconds since the stage began.
+        """
+        left = duration(elapsed * (now.total - now.done) / max(now.done, 1))
+        if now.stage == "reading":
+            share = now.done / max(now.total, 1)
+            return f"Reading: {now.rows:,} rows, {share:.0%} of {now.total / 1e6:,.0f} MB, ETA {left}"
+        return f"Putting days together: {now.done:,} of {now.total:,}, {now.rows:,} rows, ETA {left}"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from schemas.manifest import FileEntry, Manifest, Ref
 from tasks import leases, shared
-from tasks.files import plain_files, remove, sha256_file, sync
+from tasks.files import plain_files, remove, sha256_file, sync, sync_all
 from tasks.locks import gate, try_lock, unlock
 from tasks.manifests import (
     REBUILD,
@@ -213,8 +213,10 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
             unlock(handle)
 
-    def publish(self, folder: Path, manifest: Manifest) -> Ref:
-        """Make a folder of `tmp` an artifact; files first, manifest last, then one rename.
+    def publish(
+        self, folder: Path, manifest: Manifest, *, linked: Mapping[str, FileEntry] | None = None
+    ) -> Ref:
+        """Make a folder of `tmp` an artifact in one rename, once all of it is on the disk.
 
         An artifact that is there and verifies is kept, so publishing twice is publishing once. A damaged one
         is replaced. Where another machine has published it in the shared store, its artifact is taken.
@@ -222,6 +224,8 @@ class Store:
         Args:
             folder: What `tmp` yielded, filled.
             manifest: All but its files and seal, which are filled in here.
+            linked: By their path here, files that are second names of files of artifacts published or found
+                here, with what those artifacts say of them: they have been hashed, and are on the disk.
 
         Raises:
             ValueError: The folder is not one of `tmp`, or holds what is not a plain file.
@@ -231,18 +235,22 @@ class Store:
             raise ValueError(f"{folder} was not made by Store.tmp()")
         ref = Ref(step=manifest.step, key=manifest.key)
         found = plain_files(folder, but=MANIFEST)
+        known = linked or {}
         entries = tuple(
-            FileEntry(path=name, sha256=sha256_file(path), bytes=path.stat().st_size)
+            FileEntry(
+                path=name,
+                sha256=known[name].sha256 if name in known else sha256_file(path),
+                bytes=path.stat().st_size,
+            )
             for name, path in sorted(found.items())
         )
-        for inside in [*found.values(), *{path.parent for path in found.values()} - {folder}]:
-            sync(inside)
         manifest_path = folder / MANIFEST
         manifest_path.write_text(
             render_manifest(manifest.model_copy(update={"files": entries})), encoding="utf-8"
         )
-        sync(manifest_path)
-        sync(folder)
+        written = [path for name, path in found.items() if name not in known]
+        # The rename is what makes it an artifact: before it, no order among these matters.
+        sync_all([*written, manifest_path, *{path.parent for path in found.values()} - {folder}, folder])
         leases.pin(self.root, str(ref))
         if self.remote is None:
             self.place(folder, ref)

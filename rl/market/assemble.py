@@ -31,7 +31,7 @@ def assemble(days: Sequence[DayFeatures | Path], rules: MarketRules) -> MarketAr
     any rules.
 
     Args:
-        days: Features, or folders written by `write_day`, each starting at the hour after the one before.
+        days: Features, or files written by `write_day`, each starting at the hour after the one before.
         rules: What venues charge, and when a quote is stale.
 
     Raises:
@@ -39,28 +39,22 @@ def assemble(days: Sequence[DayFeatures | Path], rules: MarketRules) -> MarketAr
         ConfigError: `max_quote_age_hours` is too long for the funding events that the days hold.
         ValueError: The days are not consecutive.
     """
-    if rules.max_quote_age_hours + 1.0 > MAX_ESTIMATE_AGE_HOURS:
-        raise ConfigError(
-            f"a quote may be held until it is {MAX_ESTIMATE_AGE_HOURS - 1.0:g} hours old at most, "
-            f"not {rules.max_quote_age_hours:g}.",
-            where="max_quote_age_hours",
-        )
+    require_kept_events(rules)
     parts = [read_day(day, closing=False) if isinstance(day, Path) else day for day in days]
-    for before, after in pairwise(parts):
-        if before.start_ms + before.n_hours * HOUR_MS != after.start_ms:
-            raise ValueError("the days are not consecutive")
-    filled = np.concatenate([part.slots.pair[:, 0] >= 0 for part in parts] or [np.zeros(0, dtype=bool)])
-    if not filled.any():
-        raise DataError("no hour has an opportunity on offer.")
-    rows = slice(int(filled.argmax()), len(filled) - int(filled[::-1].argmax()))
+    rows = hours_on_offer([(part.start_ms, part.slots.pair >= 0) for part in parts])
 
     join = _Join(parts, rows)
-    half_spread = _half_spread(join, rules)
+    spread = half_spread(
+        join.pair_panel("bid_ask", np.nan),
+        join.pair_panel("volume", np.nan),
+        join.pair_panel("seen", False),
+        rules,
+    )
     slot_pair, slot_raw = join.slots(), join.slot_features()
     fees = np.array([rules.fee(venue) for venue in join.venues])
     hour, slot = np.nonzero(slot_pair >= 0)
     pair = slot_pair[hour, slot]
-    cost = fees[join.pair_long[pair]] + fees[join.pair_short[pair]] + 2.0 * half_spread[hour, pair]
+    cost = fees[join.pair_long[pair]] + fees[join.pair_short[pair]] + 2.0 * spread[hour, pair]
     slot_raw[hour, slot, SLOT_FEATURES.index("round_trip_cost_percent")] = 200.0 * cost
 
     age = join.panel("age", np.inf)
@@ -77,7 +71,7 @@ def assemble(days: Sequence[DayFeatures | Path], rules: MarketRules) -> MarketAr
         from_history=join.panel("from_history", False),
         pair_long=join.pair_long.astype(np.int32),
         pair_short=join.pair_short.astype(np.int32),
-        half_spread=half_spread,
+        half_spread=spread,
         depth=join.pair_panel("depth", np.nan),
         trail24=join.by_pair([part.trail24 for part in parts], np.nan),
         slot_pair=slot_pair.astype(np.int32),
@@ -172,16 +166,55 @@ class _Join:
         )
 
 
-def _half_spread(join: _Join, rules: MarketRules) -> F64:
-    """Return half the bid-ask spread (T, P) as a fraction of price; NaN before a pair's first row."""
-    bid_ask, volume = join.pair_panel("bid_ask", np.nan), join.pair_panel("volume", np.nan)
+def half_spread(bid_ask: F64, volume: F64, seen: Bool, rules: MarketRules) -> F64:
+    """Return half the bid-ask spread of pairs as a fraction of price, of any shape.
+
+    Args:
+        bid_ask: What their newest rows say, percent; NaN is null.
+        volume: Volume of 24 h, quote currency, from which a spread is assumed where none is said.
+        seen: Whether the pair has had a row; else the result is NaN.
+        rules: What is assumed.
+    """
     assumed = np.where(
         volume >= LIQUID_VOLUME,
         rules.full_spread_liquid,
         np.where(volume >= MEDIUM_VOLUME, rules.full_spread_medium, rules.full_spread_thin),
     )
     full = np.where(np.isnan(bid_ask), assumed, bid_ask / 100.0)
-    return np.where(join.pair_panel("seen", False), full / 2.0, np.nan)
+    return np.where(seen, full / 2.0, np.nan)
+
+
+def require_kept_events(rules: MarketRules) -> None:
+    """Refuse rules under which a quote may be older than the funding events that days hold go.
+
+    Raises:
+        ConfigError: They are such rules.
+    """
+    if rules.max_quote_age_hours + 1.0 > MAX_ESTIMATE_AGE_HOURS:
+        raise ConfigError(
+            f"a quote may be held until it is {MAX_ESTIMATE_AGE_HOURS - 1.0:g} hours old at most, "
+            f"not {rules.max_quote_age_hours:g}.",
+            where="max_quote_age_hours",
+        )
+
+
+def hours_on_offer(days: Sequence[tuple[int, Bool]]) -> slice:
+    """Return the hours from the first to the last one with an opportunity on offer, counted over all days.
+
+    Args:
+        days: Of each its first hour, epoch milliseconds, and (H, 10) which slots are filled.
+
+    Raises:
+        DataError: No hour has one.
+        ValueError: The days are not consecutive.
+    """
+    for (start_ms, slots), (after_ms, _) in pairwise(days):
+        if start_ms + len(slots) * HOUR_MS != after_ms:
+            raise ValueError("the days are not consecutive")
+    filled = np.concatenate([slots[:, 0] for _, slots in days] or [np.zeros(0, dtype=bool)])
+    if not filled.any():
+        raise DataError("no hour has an opportunity on offer.")
+    return slice(int(filled.argmax()), len(filled) - int(filled[::-1].argmax()))
 
 
 def _too_old(age: F64, rules: MarketRules) -> Bool:

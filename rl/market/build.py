@@ -7,7 +7,7 @@ state of its own; how the hours are grouped into stretches changes no bit of the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -17,7 +17,7 @@ from rl.market.arrays import F64, HOUR_MS, I32
 from rl.market.carry import continued, known_instruments, known_pairs, settled_by_hour
 from rl.market.closing import TRAIL_HOURS, Closing, nothing_known
 from rl.market.panel import FundingEvents, Knowledge, Panel, build_events, build_panel
-from rl.market.plan import DayPlan, plan_days
+from rl.market.plan import plan_days
 from rl.market.rolling import trailing_sum
 from rl.market.rows import HOUR_US, HistoryRows, OpportunityRows, concat, history_rows, opportunity_rows, take
 from rl.market.slots import Offers, PairPanel, SlotTable, build_slots
@@ -61,32 +61,6 @@ class DayFeatures:
     def n_hours(self) -> int:
         """Hours in the stretch."""
         return int(self.panel.mark.shape[0])
-
-
-def without_closing(features: DayFeatures) -> DayFeatures:
-    """Return the features of a stretch with nothing in their closing state."""
-    return replace(features, closing=nothing_known(features.closing.end_us))
-
-
-def build_day(
-    plan: DayPlan,
-    opportunities: pd.DataFrame | None,
-    history: pd.DataFrame | None,
-    closing: Closing | None,
-) -> DayFeatures:
-    """Build the features of one day of a plan.
-
-    Args:
-        plan: Which hours.
-        opportunities: Clean opportunity rows of that UTC day, in data-set order; None where there are none.
-        history: Clean history rows of that day; None where there are none.
-        closing: The closing state of the day before; None on the first day of a plan.
-
-    Raises:
-        ValueError: The closing state does not end right before the plan's first hour.
-    """
-    rows, past = opportunity_rows(opportunities), history_rows(history)
-    return build_hours(rows, past, closing, plan.start_ms, plan.n_hours)
 
 
 def build_days(opportunities: pd.DataFrame, history: pd.DataFrame | None = None) -> Iterator[DayFeatures]:

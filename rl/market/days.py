@@ -1,10 +1,10 @@
-"""A day's features as a folder of Parquet tables that a person can read and a program reads back exactly.
+"""A day's features as a file of tables that a person can read and a program reads back exactly.
 
-panel.parquet        hour x instrument: price, quote age, low, high, rate, interval, next settlement
-settlements.parquet  one row per funding event
-pairs.parquet        hour x pair: order book, volume, projection and trailing rate as of that hour
-slots.parquet        hour x filled opportunity slot: pair, score, unscaled features
-closing_*.parquet    what the next day needs to know
+panel        hour x instrument: price, quote age, low, high, rate, interval, next settlement
+settlements  one row per funding event
+pairs        hour x pair: order book, volume, projection and trailing rate as of that hour
+slots        hour x filled opportunity slot: pair, score, unscaled features
+closing_*    what the next day needs to know
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from rl.market.arrays import F64, HOUR_MS, I64, SLOT_FEATURES
 from rl.market.build import DayFeatures
 from rl.market.closing import Closing, KnownInstruments, KnownPairs, nothing_known
 from rl.market.panel import FundingEvents, Panel
-from rl.market.parquet import read_columns, repeated_names, write_columns
 from rl.market.rows import HistoryRows, OpportunityRows
 from rl.market.slots import PairPanel, SlotTable
+from rl.market.tables import named, read_tables, write_tables
+from schemas.errors import ArtifactError
 from schemas.trading import N_OPPORTUNITY_SLOTS
 
 _PANEL: Final = {
@@ -50,96 +51,100 @@ _PAIRS: Final = {
     "profit_24h": "fund_profit_24h_proj",
 }
 _CLOSING: Final = (
-    ("closing_instruments.parquet", KnownInstruments),
-    ("closing_pairs.parquet", KnownPairs),
-    ("closing_rows.parquet", OpportunityRows),
-    ("closing_history.parquet", HistoryRows),
+    ("closing_instruments", KnownInstruments),
+    ("closing_pairs", KnownPairs),
+    ("closing_rows", OpportunityRows),
+    ("closing_history", HistoryRows),
 )
 
 
-def write_day(features: DayFeatures, folder: Path) -> None:
-    """Write a day's tables into a folder; equal features give equal bytes.
+def write_day(features: DayFeatures, path: Path) -> None:
+    """Write a day's tables into a file, in one atomic step; equal features give equal bytes.
 
     Args:
-        features: What `build_day` made.
-        folder: Made if it is not there; files of the same names are replaced one by one, atomically.
+        features: What `build_hours` made.
+        path: The file; its folder exists.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     size = {"start_ms": features.start_ms, "n_hours": features.n_hours}
     symbols, venues = _names(features.symbols), _names(features.venues)
     hours, n_hours = _hours(features), features.n_hours
-    hour = np.repeat(np.arange(n_hours), len(symbols))
+    tables: dict[str, dict[str, Any]] = {}
+
+    hour, instrument = _grid(n_hours, len(symbols))
     panel = {column: getattr(features.panel, name).ravel() for name, column in _PANEL.items()}
     panel["next_settlement"] = _next_settlement(hours[hour], panel["funding_interval_hours"])
     labels: dict[str, Any] = {
         "hour": hours[hour],
-        "symbol": repeated_names(symbols, n_hours),
-        "venue": repeated_names(venues, n_hours),
+        "symbol": named(symbols, instrument),
+        "venue": named(venues, instrument),
     }
-    write_columns(folder / "panel.parquet", labels | panel, size)
+    tables["panel"] = labels | panel
 
     events = features.events
     labels = {
         "time": events.time_us.astype("datetime64[us]"),
-        "symbol": symbols[events.instrument],
-        "venue": venues[events.instrument],
+        "symbol": named(symbols, events.instrument),
+        "venue": named(venues, events.instrument),
     }
-    facts = {column: getattr(events, name) for name, column in _EVENTS.items()}
-    write_columns(folder / "settlements.parquet", labels | facts)
+    tables["settlements"] = labels | {column: getattr(events, name) for name, column in _EVENTS.items()}
 
-    hour = np.repeat(np.arange(n_hours), len(features.pair_long))
-    names = _pair_names(features, np.arange(len(features.pair_long)))
-    labels = {"hour": hours[hour]} | {name: repeated_names(legs, n_hours) for name, legs in names.items()}
+    hour, pair = _grid(n_hours, len(features.pair_long))
+    labels = {"hour": hours[hour]} | _pair_names(features, pair)
     facts = {column: getattr(features.pairs, name).ravel() for name, column in _PAIRS.items()}
-    write_columns(folder / "pairs.parquet", labels | facts | {"trail24": features.trail24.ravel()})
+    tables["pairs"] = labels | facts | {"trail24": features.trail24.ravel()}
 
     hour, slot = np.nonzero(features.slots.pair >= 0)
     labels = {"hour": hours[hour], "slot": slot} | _pair_names(features, features.slots.pair[hour, slot])
     facts = {"score": features.slots.score[hour, slot]}
     facts |= {name: features.slots.raw[hour, slot, i] for i, name in enumerate(SLOT_FEATURES)}
-    write_columns(folder / "slots.parquet", labels | facts)
+    tables["slots"] = labels | facts
 
     closing = features.closing
     parts = (closing.instruments, closing.pairs, closing.pending_rows, closing.pending_history)
     for (name, _), part in zip(_CLOSING, parts, strict=True):
-        write_columns(folder / name, dict(vars(part)), {"end_us": closing.end_us})
+        tables[name] = dict(vars(part))
+    write_tables(path, tables, {"panel": size, _CLOSING[0][0]: {"end_us": closing.end_us}})
 
 
-def read_closing(folder: Path) -> Closing:
-    """Read the closing state alone.
+def read_closing(path: Path) -> Closing:
+    """Read the closing state of a day's file alone.
 
     Raises:
-        OSError: A table is missing or not Parquet.
+        OSError: The file is not there, or is none of these.
     """
-    parts = [read_columns(folder / name) for name, _ in _CLOSING]
-    instruments, pairs, rows, history = (
-        kind(**columns) for (_, kind), (columns, _) in zip(_CLOSING, parts, strict=True)
-    )
-    return Closing(parts[0][1]["end_us"], instruments, pairs, rows, history)
+    parts = read_tables(path, [name for name, _ in _CLOSING])
+    instruments, pairs, rows, history = (kind(**parts[name][0]) for name, kind in _CLOSING)
+    return Closing(parts[_CLOSING[0][0]][1]["end_us"], instruments, pairs, rows, history)
 
 
-def read_day(folder: Path, *, closing: bool = True) -> DayFeatures:
+def read_day(path: Path, *, closing: bool = True) -> DayFeatures:
     """Read a day's features back, bit for bit.
 
     Args:
-        folder: What `write_day` wrote.
+        path: What `write_day` wrote.
         closing: Read the closing state too; else it is left without content.
 
     Raises:
-        OSError: A table is missing or not Parquet.
+        ArtifactError: It is a folder of Parquet files, as days were once written.
+        OSError: The file is not there, or is none of these.
     """
-    panel, size = read_columns(folder / "panel.parquet")
+    if path.is_dir():
+        raise ArtifactError(
+            "holds features as another version of carryflow wrote them: this one keeps a day in one file.",
+            str(path),
+            "Use that version of carryflow, or run the step that makes them again.",
+        )
+    tables = read_tables(path, ("panel", "settlements", "pairs", "slots"))
+    panel, size = tables["panel"]
     n_hours, start_ms = size["n_hours"], size["start_ms"]
     n = len(panel["symbol"]) // n_hours
     symbols, venues = tuple(panel["symbol"][:n].tolist()), tuple(panel["venue"][:n].tolist())
     instrument = {name: i for i, name in enumerate(zip(symbols, venues, strict=True))}
 
-    pairs, _ = read_columns(folder / "pairs.parquet")
+    pairs, events, slots = (tables[name][0] for name in ("pairs", "settlements", "slots"))
     n_pairs = len(pairs["symbol"]) // n_hours
     legs = [pairs[name][:n_pairs].tolist() for name in ("symbol", "long_venue", "short_venue")]
     pair = {name: i for i, name in enumerate(zip(*legs, strict=True))}
-    events, _ = read_columns(folder / "settlements.parquet")
-    slots, _ = read_columns(folder / "slots.parquet")
 
     hour = (slots["hour"].astype("datetime64[ms]").astype(np.int64) - start_ms) // HOUR_MS
     where = (hour, slots["slot"])
@@ -163,9 +168,7 @@ def read_day(folder: Path, *, closing: bool = True) -> DayFeatures:
         pairs=PairPanel(**{name: pairs[column].reshape(n_hours, n_pairs) for name, column in _PAIRS.items()}),
         trail24=pairs["trail24"].reshape(n_hours, n_pairs),
         slots=SlotTable(pair=slot_pair, score=score, raw=raw),
-        closing=read_closing(folder)
-        if closing
-        else nothing_known((start_ms + (n_hours - 1) * HOUR_MS) * 1000),
+        closing=read_closing(path) if closing else nothing_known((start_ms + (n_hours - 1) * HOUR_MS) * 1000),
     )
 
 
@@ -190,10 +193,20 @@ def _names(values: tuple[str, ...]) -> NDArray[np.object_]:
     return np.array([*values, None], dtype=object)[:-1]
 
 
-def _pair_names(features: DayFeatures, pair: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def _grid(n_hours: int, count: int) -> tuple[I64, I64]:
+    """Return the hour and the column of each cell of a table of hours by something, row by row."""
+    hour, column = np.indices((n_hours, count))
+    return hour.ravel(), column.ravel()
+
+
+def _pair_names(features: DayFeatures, pair: NDArray[Any]) -> dict[str, Any]:
     symbols, venues = _names(features.symbols), _names(features.venues)
     long, short = features.pair_long[pair], features.pair_short[pair]
-    return {"symbol": symbols[long], "long_venue": venues[long], "short_venue": venues[short]}
+    return {
+        "symbol": named(symbols, long),
+        "long_venue": named(venues, long),
+        "short_venue": named(venues, short),
+    }
 
 
 def _places(index: dict[Any, int], *columns: Any) -> I64:

@@ -7,10 +7,13 @@ for its hour in a closing state is the very same thing as a row that has just be
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from rl.market.arrays import F64, I64
@@ -142,6 +145,26 @@ def history_rows(frame: pd.DataFrame | None) -> HistoryRows:
     return HistoryRows(**_columns(frame, _HISTORY_COLUMNS))
 
 
+def read_opportunities(path: Path) -> OpportunityRows:
+    """Read a day's clean opportunities as ingest wrote them; what `opportunity_rows` makes of the frame.
+
+    Raises:
+        ValueError: A required column is absent, or a row has no time.
+        OSError: The file is not there or not Parquet.
+    """
+    return OpportunityRows(**_stored(path, _OPPORTUNITY_COLUMNS))
+
+
+def read_history(path: Path) -> HistoryRows:
+    """Read a day's clean history as ingest wrote it; what `history_rows` makes of the frame.
+
+    Raises:
+        ValueError: A required column is absent, or a row has no time.
+        OSError: The file is not there or not Parquet.
+    """
+    return HistoryRows(**_stored(path, _HISTORY_COLUMNS))
+
+
 def take(rows: R, index: NDArray[Any]) -> R:
     """Return the rows of an index or boolean mask, in the order asked for."""
     return type(rows)(**{field.name: getattr(rows, field.name)[index] for field in fields(rows)})
@@ -169,16 +192,55 @@ def _columns(frame: pd.DataFrame, names: dict[str, str]) -> dict[str, NDArray[An
     columns: dict[str, NDArray[Any]] = {}
     for field, column in names.items():
         if column not in frame.columns:
-            if field in _REQUIRED:
-                raise ValueError(f"a clean table lacks the column {column!r}")
-            missing = NO_TIME if field in _TIMES else np.nan
-            columns[field] = np.full(len(frame), missing, dtype=_empty(field).dtype)
+            columns[field] = _absent(field, column, len(frame))
         elif field in _TIMES:
             columns[field] = times_us(frame[column])
         elif field in _NAMES:
             columns[field] = frame[column].astype(object).to_numpy(dtype=object)
         else:
             columns[field] = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    return _timed(columns, names)
+
+
+def _stored(path: Path, names: dict[str, str]) -> dict[str, NDArray[Any]]:
+    """Read columns from a Parquet file without a data frame in between, which takes twice the time."""
+    # A memory map would leave numbers in a file that somebody may cut meanwhile.
+    with pq.ParquetFile(path, memory_map=False) as file:
+        there = [column for column in names.values() if column in file.schema_arrow.names]
+        table = file.read(columns=there, use_threads=False)
+    columns: dict[str, NDArray[Any]] = {}
+    for field, column in names.items():
+        if column not in there:
+            columns[field] = _absent(field, column, table.num_rows)
+            continue
+        values = table.column(column)
+        if field in _NAMES:
+            columns[field] = _words(values)
+        elif field in _TIMES:
+            micros = values.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+            columns[field] = micros.fill_null(NO_TIME).to_numpy()
+        else:
+            columns[field] = values.to_numpy()  # null is NaN
+    return _timed(columns, names)
+
+
+def _words(column: Any) -> Names:
+    """Return text as objects, each word once; null is NaN, as it is in a frame."""
+    coded = column.dictionary_encode().unify_dictionaries().combine_chunks()
+    coded = coded.chunk(0) if isinstance(coded, pa.ChunkedArray) and coded.num_chunks else coded
+    if not len(coded):
+        return np.empty(0, dtype=object)
+    words = np.array([*coded.dictionary.to_pylist(), np.nan], dtype=object)
+    return np.asarray(words[coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)])
+
+
+def _absent(field: str, column: str, rows: int) -> NDArray[Any]:
+    if field in _REQUIRED:
+        raise ValueError(f"a clean table lacks the column {column!r}")
+    return np.full(rows, NO_TIME if field in _TIMES else np.nan, dtype=_empty(field).dtype)
+
+
+def _timed(columns: dict[str, NDArray[Any]], names: dict[str, str]) -> dict[str, NDArray[Any]]:
     if bool((columns["time"] == NO_TIME).any()):
         raise ValueError(f"a clean table has a row without {names['time']!r}")
     return columns

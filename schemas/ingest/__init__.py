@@ -2,13 +2,13 @@
 
 from schemas.ingest.build import DatasetSummary, build_dataset
 from schemas.ingest.instruments import Instruments, load_instruments
+from schemas.ingest.progress import OnProgress, Progress
 from schemas.ingest.sources import (
     Fingerprint,
     SourceFile,
     Sources,
     discover,
     fingerprints,
-    input_fingerprint,
     named_hashes,
 )
 
@@ -16,12 +16,13 @@ __all__ = [
     "DatasetSummary",
     "Fingerprint",
     "Instruments",
+    "OnProgress",
+    "Progress",
     "SourceFile",
     "Sources",
     "build_dataset",
     "discover",
     "fingerprints",
-    "input_fingerprint",
     "load_instruments",
     "named_hashes",
 ]

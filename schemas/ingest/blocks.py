@@ -32,6 +32,7 @@ class Block:
         line: Line number of the first one in the file, from 1.
         lines: How many there are.
         end: Where they end in the unpacked file, bytes.
+        read: Bytes of the file on disk that had been read by then; not the same where it is packed.
         prefix: sha256 of the unpacked file up to there.
         closed: The last line has a line break: nothing can be added to it any more.
     """
@@ -40,6 +41,7 @@ class Block:
     line: int
     lines: int
     end: int
+    read: int
     prefix: str
     closed: bool
 
@@ -75,20 +77,21 @@ class Place:
 
 
 class _OnDisk(io.RawIOBase):
-    """The bytes of a file up to a given size, hashed as they are read."""
+    """The bytes of a file up to a given size, hashed as they are read where that is asked for."""
 
-    def __init__(self, stream: IO[bytes], size: int, hasher: Any) -> None:
+    def __init__(self, stream: IO[bytes], size: int, hasher: Any | None) -> None:
         super().__init__()
-        self._stream, self._left, self.hasher = stream, size, hasher
+        self._stream, self.left, self.hasher = stream, size, hasher
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)[: self._left]
+        view = memoryview(buffer)[: self.left]
         count = self._stream.readinto(view) if len(view) else 0  # type: ignore[attr-defined]
-        self.hasher.update(view[:count])
-        self._left -= count
+        if self.hasher is not None:
+            self.hasher.update(view[:count])
+        self.left -= count
         return int(count)
 
 
@@ -102,6 +105,7 @@ class TextFile:
         """
         self.file, self.known = file, known
         self._packed = file.path.suffix.lower() in (".gz", ".zst")
+        self._disk: _OnDisk | None = None
 
     def head(self) -> Head:
         """Read the header.
@@ -141,23 +145,21 @@ class TextFile:
         """
         with reading(self.file.path), self.file.path.open("rb") as stream:
             # A plain file's rows may be found again by their place; a packed one is unpacked from its start.
-            seek = start is not None and not self._packed
-            skipped = start.end if start is not None and seek else 0
+            skipped = start.end if start is not None and not self._packed else 0
             stream.seek(skipped)
-            disk = _OnDisk(
-                stream,
-                self.known.size - skipped,
-                start.hasher.copy() if start is not None and seek else hashlib.sha256(),
-            )
+            # The lines of a plain file are its bytes, so that one hash tells of both.
+            disk = _OnDisk(stream, self.known.size - skipped, hashlib.sha256() if self._packed else None)
+            self._disk = disk
             text = unpacked(cast("IO[bytes]", disk), self.file.path)
+            hasher = hashlib.sha256() if start is None else start.hasher.copy()
             if start is None:
-                yield from self._from_the_top(text)
+                yield from self._from_the_top(text, hasher)
             else:
-                self._skip(text, 0 if seek else start.end)
-                yield from self._lines(text, b"", start.end, start.line, start.hasher.copy())
+                self._skip(text, start.end - skipped)
+                yield from self._lines(text, b"", start.end, start.line, hasher)
             while disk.read(1 << 20):  # behind the end of a packed text
                 pass
-        if disk.hasher.hexdigest() != self.known.sha256:
+        if (disk.hasher or hasher).hexdigest() != self.known.sha256:
             self._changed()
 
     def _skip(self, text: IO[bytes], count: int) -> None:
@@ -171,7 +173,7 @@ class TextFile:
             "Run again; replace a file by renaming a finished one to its name, or only append to it.",
         )
 
-    def _from_the_top(self, text: IO[bytes]) -> Iterator[Block]:
+    def _from_the_top(self, text: IO[bytes], hasher: Any) -> Iterator[Block]:
         path, begun = self.file.path, _read(text, BLOCK_BYTES)
         while len(begun) < LONGEST_LINE and (
             not begun.strip(b" \t\r\n\xef\xbb\xbf") or b"\n" not in begun.lstrip()
@@ -183,28 +185,36 @@ class TextFile:
         require_text(path, begun, whole=False)
         _, rest, line = split_header(path, begun)
         skipped = len(begun) - len(rest)
-        hasher = hashlib.sha256(memoryview(begun)[:skipped])
+        hasher.update(memoryview(begun)[:skipped])
         yield from self._lines(text, rest, skipped, line + 1, hasher)
 
     def _lines(self, text: IO[bytes], held: bytes, end: int, line: int, hasher: Any) -> Iterator[Block]:
+        room = bytearray()
         while True:
-            piece = _read(text, max(BLOCK_BYTES - len(held), BLOCK_BYTES // 8))
-            content = held + piece if held else piece
+            # One room for all blocks, and one copy of each: what is copied twice costs as much as reading it.
+            begun, wanted = len(held), max(BLOCK_BYTES - len(held), BLOCK_BYTES // 8)
+            if len(room) < begun + wanted:
+                room = bytearray(begun + wanted)
+            room[:begun] = held
+            with memoryview(room) as view:
+                end_of_text = begun + _fill(text, view[begun : begun + wanted])
+            more = end_of_text > begun
             # A carriage return at the very end may be half of a line break.
-            last = len(content) if not piece else len(content) - 1
-            cut = max(content.rfind(b"\n"), content.rfind(b"\r", 0, last)) + 1
-            if piece and not cut and len(content) > LONGEST_LINE:
+            last = end_of_text - 1 if more else end_of_text
+            cut = max(room.rfind(b"\n", 0, end_of_text), room.rfind(b"\r", 0, last)) + 1
+            if more and not cut and end_of_text > LONGEST_LINE:
                 raise DataError(
                     f"has a line of more than {LONGEST_LINE >> 20} MiB.",
                     f"{self.file.path}, row {line}",
                     "Export it again as CSV, a row on a line.",
                 )
             if cut:
-                body = content[:cut] if cut < len(content) else content
+                with memoryview(room) as view:
+                    body = bytes(view[:cut])
                 yield (block := self._block(body, line, end, hasher, closed=True))
                 line, end = line + block.lines, block.end
-            held = content[cut:]
-            if not piece:
+            held = bytes(room[cut:end_of_text])
+            if not more:
                 break
         if held:
             yield self._block(held, line, end, hasher, closed=False)
@@ -212,14 +222,11 @@ class TextFile:
     def _block(self, body: bytes, line: int, start: int, hasher: Any, *, closed: bool) -> Block:
         hasher.update(body)
         require_text(self.file.path, body, whole=True, lines_before=line - 1)
+        end, read = start + len(body), self.known.size - (self._disk.left if self._disk is not None else 0)
         if b"\r" in body:
-            size = len(body)
             body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            return Block(
-                body, line, body.count(b"\n") + (not closed), start + size, hasher.hexdigest(), closed
-            )
         lines = body.count(b"\n") + (not closed)
-        return Block(body, line, lines, start + len(body), hasher.hexdigest(), closed)
+        return Block(body, line, lines, end, read, hasher.hexdigest(), closed)
 
 
 def _read(stream: IO[bytes], size: int) -> bytes:
@@ -229,3 +236,11 @@ def _read(stream: IO[bytes], size: int) -> bytes:
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)
+
+
+def _fill(stream: IO[bytes], view: memoryview) -> int:
+    """Read into all of a view, or as much as is left; returns how many bytes."""
+    filled = 0
+    while filled < len(view) and (count := stream.readinto(view[filled : filled + (1 << 22)])):  # type: ignore[attr-defined]
+        filled += count
+    return filled

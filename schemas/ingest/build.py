@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.columns import TableName
+from schemas.ingest.progress import OnProgress, Teller
 from schemas.ingest.sources import Fingerprint, SourceFile, Sources, fingerprints
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from schemas.ingest.facts import DayFacts
     from schemas.ingest.instruments import Instruments
     from schemas.ingest.memo import Memo
-    from schemas.ingest.merge import MadeDay
+    from schemas.ingest.merge import Day, MadeDay
     from schemas.ingest.parts import FileParts
 
 LOG = logging.getLogger("carryflow")
@@ -92,6 +93,7 @@ def build_dataset(
     instruments: Instruments | None = None,
     memo: Path | None = None,
     known: Mapping[SourceFile, Fingerprint] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> DatasetSummary:
     """Read, check and clean the files of a data set, and write it.
 
@@ -113,6 +115,7 @@ def build_dataset(
             were read are not read again, and days that stay are not made again. It may be deleted at any time
             and must not be used by two processes at once; None remembers nothing.
         known: The files' fingerprints, where they have been taken.
+        on_progress: Told after each block of lines, and after each day.
 
     Raises:
         DataError: A file cannot be read as its table, changed while it was read, or too many rows are bad.
@@ -125,17 +128,16 @@ def build_dataset(
     known = known if known is not None else fingerprints(sources)
     with _workspace(memo, out_dir) as folder:
         remembered = Memo(folder)
+        asked = max_bad_fraction, bars_open_stamped, instruments, on_progress
         try:
-            return _build(
-                sources, known, remembered, out_dir, max_bad_fraction, bars_open_stamped, instruments
-            )
+            return _build(sources, known, remembered, out_dir, *asked)
         except Damaged as damage:
             LOG.warning("%s was altered: reading all files again", damage)
         remembered.clear()
         if out_dir.exists():
             for left in out_dir.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-        return _build(sources, known, remembered, out_dir, max_bad_fraction, bars_open_stamped, instruments)
+        return _build(sources, known, remembered, out_dir, *asked)
 
 
 @contextmanager
@@ -156,8 +158,10 @@ def _build(
     max_bad_fraction: float,
     bars_open_stamped: bool,
     instruments: Instruments | None,
+    on_progress: OnProgress | None,
 ) -> DatasetSummary:
-    from schemas.ingest.files import WORKERS, read_parts
+    from schemas.ingest.files import WORKERS
+    from schemas.ingest.merge import days_of
     from schemas.ingest.parts import (
         require_likely_units,
         require_mostly_good,
@@ -173,25 +177,32 @@ def _build(
     )
     read: dict[TableName, tuple[FileParts, ...]] = {}
     tables: list[_Table] = []
+    teller = Teller(on_progress, sum(known[file].size for file in sources.files))
     with ThreadPoolExecutor(WORKERS) as pool:
         for table, files in asked:
             if files:
-                read[table] = tuple(read_parts(file, known[file], memo, pool, instruments) for file in files)
+                read[table] = _read(files, known, memo, pool, instruments, teller)
                 for file in read[table]:
                     require_rows(file)
                 require_mostly_good(table, read[table], max_bad_fraction)
                 for file in read[table]:
                     require_likely_units(file)
                 require_one_period(read[table])
+        days = {
+            table: days_of(table, [part.segment for file in parts for part in file.parts])
+            for table, parts in read.items()
+        }
+        teller.days(sum(map(len, days.values())))
         for table, parts in read.items():
-            tables.append(_Table(table, parts, _make_days(memo, table, parts, pool, bars_open_stamped)))
+            made = _make_days(memo, table, days[table], pool, bars_open_stamped, teller)
+            tables.append(_Table(table, parts, made))
     quality = [table_quality(table.name, table.files, table.facts) for table in tables]
     history = quality[1] if len(quality) > 1 else None
     report = QualityReport(opportunities=quality[0], history=history, unused_files=sources.unused)
 
     out_dir.mkdir(parents=True, exist_ok=True)
-    for made in tables:
-        _place_days(memo, made, out_dir)
+    for one in tables:
+        _place_days(memo, one, out_dir)
     write_quarantine(out_dir / QUARANTINE_FILE, _quarantined(memo, tables))
     _write_json(out_dir / QUALITY_FILE, report)
     summary = DatasetSummary(
@@ -226,24 +237,45 @@ def _build(
     return summary
 
 
+def _read(
+    files: Sequence[SourceFile],
+    known: Mapping[SourceFile, Fingerprint],
+    memo: Memo,
+    pool: ThreadPoolExecutor,
+    instruments: Instruments | None,
+    teller: Teller,
+) -> tuple[FileParts, ...]:
+    from schemas.ingest.files import read_parts
+
+    found = []
+    for file in files:
+        found.append(read_parts(file, known[file], memo, pool, instruments, teller.block))
+        teller.file(known[file].size)
+    return tuple(found)
+
+
 def _make_days(
     memo: Memo,
     table: TableName,
-    files: Sequence[FileParts],
+    days: Sequence[Day],
     pool: ThreadPoolExecutor,
     bars_open_stamped: bool,
+    teller: Teller,
 ) -> dict[str, MadeDay]:
     """Make the days of a table, several at once unless each needs the one before."""
-    from schemas.ingest.merge import days_of, make_day
+    from schemas.ingest.merge import make_day
 
-    days = days_of(table, [part.segment for file in files for part in file.parts])
+    found: dict[str, MadeDay] = {}
     if not (bars_open_stamped and table == "history"):
         made = pool.map(lambda day: make_day(memo, day, None, bars_open_stamped=False), days)
-        return {day.name: one for day, one in zip(days, made, strict=True)}
-    found: dict[str, MadeDay] = {}
+        for day, one in zip(days, made, strict=True):
+            found[day.name] = one
+            teller.day()
+        return found
     before: MadeDay | None = None
     for day in days:
         found[day.name] = before = make_day(memo, day, before, bars_open_stamped=True)
+        teller.day()
     return found
 
 

@@ -7,10 +7,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandera.errors import SchemaErrors
 
-from schemas.columns import TableName
-from schemas.tables import ROW_RULES, SCHEMAS, TIME_DTYPE
+from schemas.columns import COLUMNS, TableName
+from schemas.tables import COLUMN_RULES, DTYPES, ROW_RULES, TABLE_RULES, TIME_DTYPE
 
 LABEL_TOLERANCE_US: Final = 120 * 1_000_000  # a stamp this far past an hour is a label of that hour
 HOUR_US: Final = 3_600 * 1_000_000
@@ -27,26 +26,29 @@ def broken_rules(frame: pd.DataFrame, table: TableName) -> pd.DataFrame:
 
     Returns:
         One line per row and rule it breaks: position, column, rule.
+
+    Raises:
+        TypeError: A column is not of its kind: not a value but the parser is at fault.
     """
-    try:
-        SCHEMAS[table].validate(frame, lazy=True)
-    except SchemaErrors as errors:
-        found = errors.schema_errors
-    else:
-        found = []
-    broken: list[pd.DataFrame] = []
-    for error in found:
-        if error.check == "not_nullable":
-            column, rule = error.schema.name, "missing_value"
-            failed = frame[column].isna().to_numpy()
-        elif error.check_output is not None:
-            rule = error.check.name
-            column = ROW_RULES[rule][0] if rule in ROW_RULES else error.schema.name
-            # Checks skip nulls: what has no verdict holds.
-            failed = ~error.check_output.reindex(frame.index, fill_value=True).to_numpy(dtype=bool)
-        else:
-            raise error  # not a value but the parser is at fault: a column of the wrong type
-        broken.append(pd.DataFrame({"position": frame.index[failed], "column": column, "rule": rule}))
+    found: list[tuple[str, str, NDArray[np.bool_]]] = []
+    for column in COLUMNS[table]:
+        name, values = column.name, frame[column.name]
+        if values.dtype != DTYPES[column.kind]:
+            raise TypeError(f"the column {name!r} is of {values.dtype}, not of {DTYPES[column.kind]}")
+        null = values.isna().to_numpy()
+        if not column.nullable:
+            found.append((name, "missing_value", null))
+        said = values.to_numpy() if column.kind == "number" else values
+        for rule in COLUMN_RULES[table][name]:
+            found.append((name, rule.name, ~np.asarray(rule.holds(said), dtype=bool) & ~null))
+    for rule in TABLE_RULES[table]:
+        found.append((ROW_RULES[rule.name][0], rule.name, ~np.asarray(rule.holds(frame), dtype=bool)))
+    positions = frame.index.to_numpy(dtype=np.int64)
+    broken = [
+        pd.DataFrame({"position": positions[failed], "column": column, "rule": rule})
+        for column, rule, failed in found
+        if failed.any()
+    ]
     if not broken:
         return pd.DataFrame({"position": np.empty(0, dtype=np.int64), "column": "", "rule": ""})
     return pd.concat(broken, ignore_index=True)

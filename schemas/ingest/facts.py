@@ -120,18 +120,28 @@ def _intervals(
     )
     symbols, of_symbol = symbol.dictionary.to_pylist(), symbol.indices.to_numpy()
     who = venue.indices.to_numpy().astype(np.int64) * len(symbols) + np.tile(of_symbol, len(sides))
-    hours = [rows[f"{side}funding_interval_hours"].to_numpy() for side in sides]
     called = venue.dictionary.to_pylist()
-    every, when = np.concatenate(hours), np.tile(time, len(sides))
+    every = np.concatenate([rows[f"{side}funding_interval_hours"].to_numpy() for side in sides])
     known = np.flatnonzero(~np.isnan(every))
-    by = known[np.lexsort((when[known], who[known]))]
-    changed = np.ones(len(by), dtype=bool)
-    changed[1:] = (who[by][1:] != who[by][:-1]) | (every[by][1:] != every[by][:-1])
-    found: dict[str, list[float]] = {}
-    for instrument, interval in zip(who[by][changed].tolist(), every[by][changed].tolist(), strict=True):
-        at_venue, of = divmod(instrument, len(symbols))
-        found.setdefault(f"{called[at_venue]} {symbols[of]}", []).append(interval)
-    return {name: tuple(steps) for name, steps in found.items()}
+    who, every, when = who[known], every[known], np.tile(time, len(sides))[known]
+    # Nearly all keep one interval for a day; only the others have to be put in order of time.
+    n = len(called) * len(symbols)
+    least, most = np.full(n, np.inf), np.full(n, -np.inf)
+    np.minimum.at(least, who, every)
+    np.maximum.at(most, who, every)
+    steps = {of: [hours] for of, hours in enumerate(least.tolist()) if hours < np.inf}
+    moved = np.flatnonzero((least < most)[who])
+    moved = moved[np.lexsort((when[moved], who[moved]))]
+    for of in np.unique(who[moved]).tolist():
+        steps[of] = []
+    for of, interval in zip(who[moved].tolist(), every[moved].tolist(), strict=True):
+        if steps[of][-1:] != [interval]:
+            steps[of].append(interval)
+    found = {}
+    for of, intervals in steps.items():
+        at_venue, symbol_of = divmod(of, len(symbols))
+        found[f"{called[at_venue]} {symbols[symbol_of]}"] = tuple(intervals)
+    return found
 
 
 def _one(column: Any) -> Any:

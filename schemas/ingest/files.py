@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -24,6 +24,7 @@ def read_parts(
     memo: Memo,
     pool: ThreadPoolExecutor,
     instruments: Instruments | None = None,
+    on_block: Callable[[int, int], None] | None = None,
 ) -> FileParts:
     """Return a file's segments; only lines that the memo does not know are read as rows.
 
@@ -33,6 +34,7 @@ def read_parts(
         memo: What was read before; what is read now is added.
         pool: Runs the work; `WORKERS` at once.
         instruments: Which symbols count a coin in thousands.
+        on_block: Told after each block: its rows, and the bytes of the file read by then.
 
     Raises:
         DataError: The file cannot be read as its table, or changed meanwhile.
@@ -64,6 +66,8 @@ def read_parts(
             )
         )
         parts.append(Part(segment, block.line, block.closed))
+        if on_block is not None:
+            on_block(segment.rows, block.read)
     memo.add_file(file, known.sha256, Chain(header=head.text, links=tuple(links)))
     return FileParts(file, known, head, tuple(parts))
 
@@ -106,9 +110,10 @@ def _segment(
     block: Block, text: TextFile, head: Head, memo: Memo, instruments: Instruments | None
 ) -> Segment:
     file = text.file
-    known = memo.segment(segment_id(block.body, head, file.table))
+    name = segment_id(block.body, head, file.table)
+    known = memo.segment(name)
     if known is not None:
         return known
-    segment = make_segment(block.body, head, file.table, str(file.path), memo.segments, instruments)
+    segment = make_segment(block.body, name, head, file.table, str(file.path), memo.segments, instruments)
     memo.add_segment(segment)
     return segment

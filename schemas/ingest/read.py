@@ -74,12 +74,14 @@ def read_rows(body: bytes, width: int, where: str) -> TextRows:
         lines, numbers, unclosed = _without_open_quotes(body, strict=False)
     try:
         text, line, misfits = _parse_csv(lines, width)
-        if len(line) + len(misfits) != _count(lines):  # a row swallowed the lines after it
+        count = _count(lines)
+        if len(line) + len(misfits) != count:  # a row swallowed the lines after it
             lines, numbers, unclosed = _without_open_quotes(body, strict=True)
             text, line, misfits = _parse_csv(lines, width)
+            count = _count(lines)
     except pa.ArrowInvalid as error:
         raise DataError(f"is not a CSV table: {error}.", where, "Export it again as CSV.") from error
-    if len(line) + len(misfits) != _count(lines):
+    if len(line) + len(misfits) != count:
         raise DataError("has quotes that do not pair up.", where, "Export it again as CSV.")
     if numbers is not None:  # lines were taken out: number the rest as they stand
         line = numbers[line]

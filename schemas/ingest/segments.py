@@ -111,6 +111,7 @@ def quarantine_path(folder: Path, name: str) -> Path:
 
 def make_segment(
     body: bytes,
+    name: str,
     head: Head,
     table: TableName,
     where: str,
@@ -121,6 +122,7 @@ def make_segment(
 
     Args:
         body: Whole lines.
+        name: Their `segment_id`.
         head: The header of their file.
         table: The table they are of.
         where: What to call the file in an error.
@@ -130,14 +132,14 @@ def make_segment(
     Raises:
         DataError: The lines cannot be told apart, or the instruments do not fit them.
     """
-    name = segment_id(body, head, table)
     rows = read_rows(body, head.width, where)
     parsed, mapped = _in_coins(parse_table(rows.text, head.header, table), table, instruments)
     broken, good = _judge(parsed, table)
     listed = list_broken(rows, head.header, table, broken)
-    other = other_units(parsed.frame[good]) if table == "opportunities" else {}
     earliest, latest = _first_and_last(rows, parsed, head, good, TIME_COLUMN[table])
-    frame, counts = repair(parsed.frame[good], table)
+    kept = parsed.frame if good.all() else parsed.frame[good]
+    other = other_units(kept) if table == "opportunities" else {}
+    frame, counts = repair(kept, table)
     coded = parsed.coded if good.all() else _filtered(parsed.coded, good)
     with whole_file(fragment_path(folder, name)) as path:
         days = _write_fragment(path, frame, coded, table)

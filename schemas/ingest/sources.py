@@ -129,15 +129,6 @@ def named_hashes(found: Mapping[SourceFile, Fingerprint]) -> dict[str, str]:
     return {f"{file.table}/{file.name}": known.sha256 for file, known in found.items()}
 
 
-def input_fingerprint(sources: Sources) -> dict[str, str]:
-    """Return the sha256 of each file's bytes as they are on disk, by table and name.
-
-    Raises:
-        DataError: A file cannot be read.
-    """
-    return named_hashes(fingerprints(sources))
-
-
 def _as(table: TableName, paths: tuple[Path, ...]) -> tuple[SourceFile, ...]:
     return tuple(SourceFile(path, table) for path in paths)
 

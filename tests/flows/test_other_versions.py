@@ -71,7 +71,7 @@ def book(artifacts: Path) -> Iterator[Path]:
     ("field", "number", "said"),
     [
         ("format", 3, "format 3, this one reads 1 and 2"),
-        ("schema_version", 7, "schema version 7, this one reads 1"),
+        ("schema_version", 7, "schema version 7, this one reads 1 and 2"),
     ],
 )
 def test_a_data_set_of_another_version_is_built_anew_with_a_warning(

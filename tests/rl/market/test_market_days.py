@@ -1,18 +1,21 @@
 """Days: any grouping of the hours gives the same bits, and a day's tables give them back."""
 
-import hashlib
-from dataclasses import fields
+import io
+import zipfile
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from rl.market.assemble import assemble
-from rl.market.build import build_day, build_days, build_hours
+from rl.market.build import build_days, build_hours
 from rl.market.days import read_closing, read_day, write_day
+from rl.market.offered import day_offers, offered
 from rl.market.plan import plan_days
-from rl.market.rows import history_rows, opportunity_rows, take
-from schemas.errors import DataError
+from rl.market.rows import history_rows, opportunity_rows, read_history, read_opportunities, take
+from rl.market.tables import read_tables
+from schemas.errors import ArtifactError, ConfigError, DataError
 from schemas.trading import MarketRules
 from tests.rl.market.market_frames import at, offer, offers, random_history, random_offers, stamp, stamps
 
@@ -83,34 +86,102 @@ def test_rows_handed_over_early_wait_for_their_hour(data, by_day):
     assert bits(assemble([first, second], RULES)) == bits(assemble(by_day, RULES))
 
 
+def build_day(plan, opportunities, history, closing):
+    """Build the hours of a plan's day from frames."""
+    rows, past = opportunity_rows(opportunities), history_rows(history)
+    return build_hours(rows, past, closing, plan.start_ms, plan.n_hours)
+
+
 def test_a_day_written_and_read_is_the_same_bit_for_bit(by_day, tmp_path):
-    for i, day in enumerate(by_day):
-        write_day(day, tmp_path / str(i))
-        assert bits(read_day(tmp_path / str(i))) == bits(day)
-        assert bits(read_closing(tmp_path / str(i))) == bits(day.closing)
-        bare = read_day(tmp_path / str(i), closing=False).closing
+    files = [tmp_path / f"{i}.zip" for i in range(len(by_day))]
+    for path, day in zip(files, by_day, strict=True):
+        write_day(day, path)
+        assert bits(read_day(path)) == bits(day)
+        assert bits(read_closing(path)) == bits(day.closing)
+        bare = read_day(path, closing=False).closing
         assert (bare.end_us, len(bare.pairs.symbols)) == (day.closing.end_us, 0)
-    folders = [tmp_path / str(i) for i in range(len(by_day))]
-    assert bits(assemble(folders, RULES)) == bits(assemble(by_day, RULES))
+    assert bits(assemble(files, RULES)) == bits(assemble(by_day, RULES))
 
 
 def test_a_day_built_on_a_closing_state_read_back_is_the_same(data, by_day, tmp_path):
-    write_day(by_day[0], tmp_path)
+    write_day(by_day[0], tmp_path / "day.zip")
     day = data[0][data[0].entry_time.dt.floor("D") == at("1d 00:00")]
     past = None if data[1] is None else data[1][data[1].timestamp.dt.floor("D") == at("1d 00:00")]
     plan = plan_days(at("00:00"), data[0].entry_time.max())[1]
-    assert bits(build_day(plan, day, past, read_closing(tmp_path))) == bits(by_day[1])
+    closing = read_closing(tmp_path / "day.zip")
+    assert closing.digest() == by_day[0].closing.digest()
+    assert bits(build_day(plan, day, past, closing)) == bits(by_day[1])
 
 
 def test_equal_days_give_equal_bytes(data, by_day, tmp_path):
-    digests = []
-    for name, days in (("a", by_day), ("b", list(build_days(*data)))):
-        write_day(days[2], tmp_path / name)
-        digests.append(
-            {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in (tmp_path / name).iterdir()}
-        )
-    assert digests[0] == digests[1]
-    assert len(digests[0]) == 8  # no partial file is left
+    contents = []
+    for days in (by_day, list(build_days(*data))):
+        write_day(days[2], tmp_path / "day.zip")
+        contents.append((tmp_path / "day.zip").read_bytes())
+    assert contents[0] == contents[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["day.zip"]  # no partial file is left
+
+
+def test_others_read_a_table_of_a_day_without_this_program(by_day, tmp_path):
+    write_day(by_day[1], tmp_path / "day.zip")
+    with zipfile.ZipFile(tmp_path / "day.zip") as archive:
+        slots = pd.read_feather(io.BytesIO(archive.read("slots.arrow")))
+        assert {name.partition(".")[0] for name in archive.namelist()} >= {"panel", "pairs", "settlements"}
+    hour, slot = np.nonzero(by_day[1].slots.pair >= 0)
+    assert len(slots) == len(hour) > 0 and slots["slot"].tolist() == slot.tolist()
+    assert np.array_equal(slots["score"], by_day[1].slots.score[hour, slot])
+    symbols = np.array(by_day[1].symbols, dtype=object)
+    pair = by_day[1].slots.pair[hour, slot]
+    assert slots["symbol"].tolist() == symbols[by_day[1].pair_long[pair]].tolist()
+
+
+def test_days_as_another_version_wrote_them_are_refused_in_words(by_day, tmp_path):
+    write_day(by_day[0], tmp_path / "2025-03-01.zip")
+    (tmp_path / "2025-03-02").mkdir()
+    with pytest.raises(ArtifactError, match=r"another version of carryflow wrote them.*run the step"):
+        assemble(sorted(tmp_path.iterdir()), RULES)
+    for content in (b"", b"no archive", (tmp_path / "2025-03-01.zip").read_bytes()[:-200]):
+        (tmp_path / "cut.zip").write_bytes(content)
+        with pytest.raises(OSError, match=r"cut\.zip does not hold such tables"):
+            read_day(tmp_path / "cut.zip")
+
+
+@pytest.mark.parametrize("leave_out", [0, 1], ids=["all days", "from the second on"])
+def test_the_slots_alone_are_those_of_the_whole_market(by_day, leave_out):
+    fees = RULES.model_copy(update={"full_spread_thin": 0.003})
+    days = by_day[leave_out:]
+    slots, market = offered([day_offers(day) for day in days], fees), assemble(days, fees)
+    assert bits(slots.slot_raw) == bits(market.slot_raw)
+    assert (slots.start_ms, slots.n_hours) == (market.start_ms, market.n_hours)
+    assert (slots.n_instruments, slots.n_pairs) == (market.n_instruments, len(market.pair_long))
+
+
+def test_what_the_whole_market_refuses_its_slots_refuse(by_day):
+    days = [day_offers(day) for day in by_day]
+    with pytest.raises(ValueError, match="not consecutive"):
+        offered([days[0], days[2]], RULES)
+    with pytest.raises(ConfigError, match="23 hours old at most"):
+        offered(days, RULES.model_copy(update={"max_quote_age_hours": 30.0}))
+    silent = [replace(day, filled=np.zeros_like(day.filled)) for day in days]
+    with pytest.raises(DataError, match="no hour has an opportunity on offer"):
+        offered(silent, RULES)
+
+
+def test_rows_read_from_a_file_are_those_of_the_frame_in_it(data, tmp_path):
+    for frame, of_frame, of_file in (
+        (data[0], opportunity_rows, read_opportunities),
+        (data[1], history_rows, read_history),
+    ):
+        if frame is None:
+            continue
+        for part in (frame, frame.iloc[:0]):
+            part.to_parquet(tmp_path / "day.parquet")
+            assert bits(of_file(tmp_path / "day.parquet")) == bits(of_frame(part))
+    data[0].drop(columns="volume_24h").to_parquet(tmp_path / "day.parquet")
+    assert np.isnan(read_opportunities(tmp_path / "day.parquet").volume).all()
+    data[0].drop(columns="symbol").to_parquet(tmp_path / "day.parquet")
+    with pytest.raises(ValueError, match="a clean table lacks the column 'symbol'"):
+        read_opportunities(tmp_path / "day.parquet")
 
 
 def test_the_closing_state_forgets_what_no_later_hour_asks_for():
@@ -125,9 +196,12 @@ def test_the_closing_state_forgets_what_no_later_hour_asks_for():
 
 def test_next_settlement_stands_in_the_panel_table(tmp_path):
     write_day(
-        next(build_days(offers(offer("07:00", long_funding_interval_hours=4.0), offer("08:00")))), tmp_path
+        next(build_days(offers(offer("07:00", long_funding_interval_hours=4.0), offer("08:00")))),
+        tmp_path / "day.zip",
     )
-    panel = pd.read_parquet(tmp_path / "panel.parquet")
+    panel = pd.DataFrame(read_tables(tmp_path / "day.zip", ["panel"])["panel"][0])
+    for time in ("hour", "next_settlement"):
+        panel[time] = panel[time].dt.tz_localize("UTC")
     found = {
         (h.hour, venue): due
         for h, venue, due in zip(panel.hour, panel.venue, panel.next_settlement, strict=True)

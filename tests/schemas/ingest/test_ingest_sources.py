@@ -3,7 +3,7 @@ import hashlib
 import pytest
 
 from schemas.errors import DataError
-from schemas.ingest import discover, input_fingerprint
+from schemas.ingest import discover, fingerprints, named_hashes
 
 
 def test_a_folder_is_the_csv_files_directly_in_it_by_name(workshop):
@@ -55,7 +55,7 @@ def test_history_given_replaces_the_one_in_the_folder(workshop, as_folder):
 def test_a_fingerprint_is_the_hash_of_the_bytes_on_disk(workshop):
     data = workshop.write("o.csv.gz", [workshop.opportunity(0)])
     history = workshop.write("h.csv", [workshop.settlement(0)])
-    prints = input_fingerprint(discover(data, history))
+    prints = named_hashes(fingerprints(discover(data, history)))
     assert prints == {
         "opportunities/o.csv.gz": hashlib.sha256(data.read_bytes()).hexdigest(),
         "history/h.csv": hashlib.sha256(history.read_bytes()).hexdigest(),
