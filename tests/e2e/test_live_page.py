@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import httpx
@@ -246,7 +247,7 @@ def test_a_server_that_is_gone_is_told_once_and_training_goes_on(
             way.turn("cut")
             for update in range(2, 9):
                 progress(told(update))
-                until(lambda: way.asked >= update)
+                until(partial(lambda asked: way.asked >= asked, update))
             bar = shown(api)["training-progress"]["data"]
             way.turn("open")
             progress(told(9))
