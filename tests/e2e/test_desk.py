@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from tasks.locks import owner
 from tasks.registry import Registry
 from tasks.store import Store
 from tasks.turns import RUNNING
-from tests.e2e.desk import DEAD_AFTER_S, PROJECT, Desk, open_desk, tiny
+from tests.e2e.desk import DEAD_AFTER_S, PROJECT, Desk, tiny
 from tests.e2e.screens import CHROMIUM, WHY_NOT, Page, desk_pages, take
 from tests.e2e.test_interruptions import assert_whole
 from tests.tasks.report.browser import read_png
@@ -44,12 +43,6 @@ WORDS = (
     "promotion",
     "lineage",
 )
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("desk"), CARRYFLOW_PLANTED="planted-secret-of-the-desk") as opened:
-        yield opened
 
 
 def resumed(desk: Desk) -> list[int]:

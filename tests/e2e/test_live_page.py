@@ -38,6 +38,16 @@ ASKED = 80
 def api(server: Api) -> Iterator[Api]:
     with temporary_settings({PREFECT_API_URL: server.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield server
+        say_the_rest()
+
+
+def say_the_rest() -> None:
+    """Have Prefect's own threads send what they hold while there is a way to the server."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (EventsWorker, APILogWorker):
+        worker.drain_all(timeout=30.0, at_exit=False)
 
 
 def told(update: int) -> dict[str, Any]:
@@ -233,6 +243,7 @@ def way(api: Api) -> Iterator[Way]:
     found = Way(api)
     with temporary_settings({PREFECT_API_URL: found.url}):
         yield found
+        say_the_rest()
     found.close()
 
 

@@ -1,0 +1,52 @@
+"""Names of coins and venues that would run, link or load, in the pages of the real UI and in the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prefect.client.schemas.filters import ArtifactFilter
+from prefect.client.schemas.objects import StateType
+
+from tests.e2e.desk import Desk, tiny
+from tests.e2e.hostile import RAN, hostile_market, listener
+from tests.e2e.screens import CHROMIUM, WHY_NOT, Page, browser, leave, visit
+
+pytestmark = [pytest.mark.prefect, pytest.mark.desk, pytest.mark.timeout(600)]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
+def test_hostile_names_run_link_and_load_nothing_in_the_ui_and_the_report(
+    desk: Desk, sample: Path, tmp_path: Path
+) -> None:
+    with listener() as (url, heard):
+        market = hostile_market(sample, tmp_path / "market", url)
+        desk.worker()
+        run = desk.ended(desk.request("data-to-model/retrain", **tiny(market, book="hostile")))
+        assert run.state is not None and run.state.type == StateType.COMPLETED, run.state
+        with desk.client() as client:
+            mine = ArtifactFilter.model_validate({"flow_run_id": {"any_": [run.id]}})
+            artifacts = {row.key: row for row in client.read_artifacts(artifact_filter=mine)}
+        ui = desk.url.removesuffix("/api")
+        pages = {"run": Page(f"{ui}/runs/flow-run/{run.id}", ("Artifacts",))}
+        for key, row in artifacts.items():
+            heading = str(row.data).partition("\n")[0].removeprefix("# ")
+            texts = (heading,) if row.type == "markdown" else ()
+            pages[str(key)] = Page(f"{ui}/artifacts/artifact/{row.id}", texts)
+        [report] = (desk.root / "reports" / "hostile").glob("*/report.html")
+        pages["report.html"] = Page(report.as_uri(), ("The ladder",))
+        told = "\n".join(str(row.data) for row in artifacts.values()) + report.read_text(encoding="utf-8")
+        assert "onerror=" in told and "javascript:" in told and url in told, "the names are on the pages"
+        assert "onerror=" in run.name or "script" in run.name or url in run.name, "and in the run's name"
+        with browser(desk.auth) as context:
+            for name, page in pages.items():
+                tab = visit(context, page, tmp_path / f"{name}-failed.png")
+                tab.wait_for_timeout(300)
+                assert tab.evaluate(f"window.{RAN}") is None, f"a name ran on {name}"
+                planted = (
+                    "a[href^='javascript:'], iframe, img:not([src^='data:']), [onerror], [onload], [onfocus]"
+                )
+                found = tab.locator(planted)
+                assert [found.nth(i).evaluate("e => e.outerHTML") for i in range(found.count())] == [], name
+                leave(tab)
+        assert heard == []
