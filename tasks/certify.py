@@ -57,7 +57,7 @@ def certify(
 
         ui.say(f"Known-answer market: {market}")
         work = store.workdir(key)
-        with TrainingPage(earlier_rows(work)) as page:
+        with TrainingPage(earlier_rows(work), last=True) as page:
             found = train_and_judge(
                 market,
                 training,

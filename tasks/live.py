@@ -42,11 +42,17 @@ class TrainingPage:
     Args:
         earlier: Rows of metrics of a training that goes on, up to where it stopped.
         name: Which of a run's trainings; empty is what the task run's name says after its first word.
+        last: Whether the curves are drawn once more at the end; else the step puts its own in their place.
         pace: How often.
     """
 
     def __init__(
-        self, earlier: Sequence[Mapping[str, float]] = (), name: str = "", pace: Pace | None = None
+        self,
+        earlier: Sequence[Mapping[str, float]] = (),
+        name: str = "",
+        *,
+        last: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         self.name = name or ui.step_detail()
         self._pace = pace or Pace()
@@ -55,8 +61,7 @@ class TrainingPage:
         self._text = ""
         self._drawn = 0  # updates on the newest picture
         self._end, self._kept = threading.Event(), threading.Lock()
-        self._whole = False
-        self._warned = False
+        self._last, self._left, self._warned = last, False, False
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -73,12 +78,11 @@ class TrainingPage:
     ) -> None:
         if self._thread is None:
             return
-        self._whole = kind is None
+        self._last = self._last and kind is None
         self._end.set()
-        # A picture is drawn and sent in less; whoever cancels does not wait for it.
-        self._thread.join(5.0 if kind is None else 1.0)
-        if self._thread.is_alive():
-            ui.forget_live(self._key(CURVES))
+        # Whoever cancels does not wait for a picture, and nobody for a server that was gone before.
+        self._thread.join(1.0 if kind is not None or self._warned else 30.0)
+        self._left = True
 
     def __call__(self, now: Mapping[str, Any], text: str) -> None:
         """Take note of an update.
@@ -112,7 +116,7 @@ class TrainingPage:
                     spent = time.thread_time() - spent
                     due = time.monotonic() + max(pace.curves, spent / pace.drawing)
             self._show_bar()
-            if self._whole and self._drawn and self._news():
+            if self._last and self._news():
                 self._show_curves()
 
     def _news(self) -> bool:
@@ -143,6 +147,8 @@ class TrainingPage:
         import httpx
         from prefect.exceptions import PrefectException
 
+        if self._left:
+            return
         try:
             ui.show_live(kind, key, data, description)
         except (httpx.HTTPError, PrefectException, OSError, RuntimeError) as error:

@@ -121,11 +121,6 @@ def show_live(kind: Kind, key: str, data: str | float, description: str) -> None
         _live[mine] = create_progress_artifact(data, key=key, description=description)  # type: ignore[assignment]
 
 
-def forget_live(key: str) -> None:
-    """Leave what is on the page under a key; the next thing of that key comes beside it."""
-    _live.pop((_task_run()[0], key), None)
-
-
 def _write_over(artifact: UUID, data: str | float, description: str) -> bool:
     """Replace what an artifact holds; False where it was deleted meanwhile."""
     from prefect.client.orchestration import get_client

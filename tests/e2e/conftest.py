@@ -118,7 +118,7 @@ def run(start: Start) -> Run:
 
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A whole desk, which the tests that operate one share; its worker is started by the first who wants it."""
+    """A whole desk, shared by the tests that operate one; its worker is started by the first who wants it."""
     from tests.e2e.desk import open_desk
 
     with open_desk(tmp_path_factory.mktemp("desk"), CARRYFLOW_PLANTED="planted-secret-of-the-desk") as opened:

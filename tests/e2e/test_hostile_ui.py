@@ -13,6 +13,7 @@ from tests.e2e.hostile import RAN, hostile_market, listener
 from tests.e2e.screens import CHROMIUM, WHY_NOT, Page, browser, leave, visit
 
 pytestmark = [pytest.mark.prefect, pytest.mark.desk, pytest.mark.timeout(600)]
+PLANTED = "a[href^='javascript:'], iframe, img:not([src^='data:']), [onerror], [onload], [onfocus]"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)

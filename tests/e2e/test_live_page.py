@@ -105,7 +105,7 @@ def test_while_it_trains_one_bar_and_one_picture_are_written_over_and_the_result
 
     def train() -> list[dict[str, dict[str, Any]]]:
         seen = []
-        with TrainingPage(pace=AT_ONCE) as page:
+        with TrainingPage(last=True, pace=AT_ONCE) as page:
             progress = TrainingProgress(page)
             until(lambda: f"{key}-progress" in shown(api))
             seen.append(shown(api))
