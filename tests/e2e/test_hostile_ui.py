@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prefect.client.schemas.filters import ArtifactFilter
 from prefect.client.schemas.objects import StateType
 
 from tests.e2e.desk import Desk, tiny
@@ -25,18 +24,18 @@ def test_hostile_names_run_link_and_load_nothing_in_the_ui_and_the_report(
         desk.worker()
         run = desk.ended(desk.request("data-to-model/retrain", **tiny(market, book="hostile")))
         assert run.state is not None and run.state.type == StateType.COMPLETED, run.state
-        with desk.client() as client:
-            mine = ArtifactFilter.model_validate({"flow_run_id": {"any_": [run.id]}})
-            artifacts = {row.key: row for row in client.read_artifacts(artifact_filter=mine)}
+        artifacts = desk.artifacts(run)
         ui = desk.url.removesuffix("/api")
         pages = {"run": Page(f"{ui}/runs/flow-run/{run.id}", ("Artifacts",))}
         for key, row in artifacts.items():
             heading = str(row.data).partition("\n")[0].removeprefix("# ")
             texts = (heading,) if row.type == "markdown" else ()
             pages[str(key)] = Page(f"{ui}/artifacts/artifact/{row.id}", texts)
-        [report] = (desk.root / "reports" / "hostile").glob("*/report.html")
-        pages["report.html"] = Page(report.as_uri(), ("The ladder",))
-        told = "\n".join(str(row.data) for row in artifacts.values()) + report.read_text(encoding="utf-8")
+        written = [*desk.root.glob("store/*/*/report.html"), *desk.root.glob("store/*/*/quality.html")]
+        own = [path for path in written if "onerror=" in path.read_text(encoding="utf-8")]
+        assert {path.name for path in own} == {"report.html", "quality.html"}
+        pages |= {path.name: Page(path.as_uri(), ()) for path in own}
+        told = "\n".join(str(row.data) for row in artifacts.values())
         assert "onerror=" in told and "javascript:" in told and url in told, "the names are on the pages"
         assert "onerror=" in run.name or "script" in run.name or url in run.name, "and in the run's name"
         with browser(desk.auth) as context:
