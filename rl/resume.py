@@ -62,3 +62,16 @@ class ResumeState:
                 continue
             return tensors, document
         return None
+
+
+def earlier_rows(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of metrics in a run's newest state, to be looked at; none where there is no state.
+
+    Args:
+        folder: The run's work folder.
+    """
+    try:
+        tensors, document = read_tensors(folder / "resume.safetensors", KIND)
+    except (ArtifactError, FileNotFoundError):
+        return []
+    return [dict(zip(document["columns"], row, strict=True)) for row in tensors["metrics"].tolist()]

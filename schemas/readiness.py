@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.paper import PaperPortfolio
 from schemas.registry import Awaiting
 
 
@@ -79,6 +80,7 @@ class Readiness(_Model):
     aliases: dict[str, str | None]
     awaiting: dict[str, Awaiting] = Field({}, description="What a person has yet to approve, by alias.")
     versions: int
+    paper: tuple[PaperPortfolio, ...] = Field((), description="Where the book's paper portfolios stand.")
     last_runs: tuple[dict[str, Any], ...] = Field(description="The newest lines of the ledger.")
     disk: dict[str, float] = Field(description="Megabytes by part of the artifacts, and free.")
     environment: dict[str, str]

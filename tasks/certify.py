@@ -15,6 +15,7 @@ from schemas.manifest import Ref
 from schemas.training import TrainingConfig
 from tasks import ui
 from tasks.cache import Cached, Partial, cache_key, run_cached
+from tasks.live import TrainingPage
 from tasks.progress import TrainingProgress
 from tasks.store import Store, resolve_root
 
@@ -52,18 +53,21 @@ def certify(
 
     def compute(folder: Path) -> Mapping[str, Any] | Partial:
         from rl.certify import certify as train_and_judge
+        from rl.resume import earlier_rows
 
         ui.say(f"Known-answer market: {market}")
-        found = train_and_judge(
-            market,
-            training,
-            budget,
-            work_dir=store.workdir(key),
-            out_dir=folder,
-            time_budget=time_budget or None,
-            device=device,
-            on_progress=TrainingProgress(),
-        )
+        work = store.workdir(key)
+        with TrainingPage(earlier_rows(work), last=True) as page:
+            found = train_and_judge(
+                market,
+                training,
+                budget,
+                work_dir=work,
+                out_dir=folder,
+                time_budget=time_budget or None,
+                device=device,
+                on_progress=TrainingProgress(page),
+            )
         (folder / CERTIFICATE).write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
         summary = {"market": market, "holds": found.holds, "steps": found.steps, "seconds": found.seconds}
         return summary if found.finished else Partial(reached=found.steps, summary=summary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +32,14 @@ class _Panel:
     low: float | None = None
 
 
-def _panels(m: HealthLimits, metrics: pd.DataFrame) -> tuple[_Panel, ...]:
+def _panels(m: HealthLimits, metrics: pd.DataFrame, greedy: Mapping[str, float]) -> tuple[_Panel, ...]:
     validation = {f"eval_{name}": name for name in ("conservative", "moderate", "aggressive")}
     if not any(c in metrics and metrics[c].notna().any() for c in validation):
         validation = {_CHOSEN: "own"}  # trained for one profile
+    compared = ", dashed: greedy" if greedy else ""
     return (
         _Panel("Episode return, mean of 100 (%)", {"mean_100": ""}, (m.bad_return_pct,)),
-        _Panel("Return on validation (%), dashed: greedy", validation),
+        _Panel(f"Return on validation (%){compared}", validation),
         _Panel(
             "Entropy (nats)", {"entropy_kind": "kind", "entropy_entry": "entry"}, (m.stuck_entropy,), low=0
         ),
@@ -67,12 +69,21 @@ def draw_curves(
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
+def curves_png(metrics: pd.DataFrame, dpi: float) -> bytes:
+    """Return the curves so far as a PNG of that many dots per inch; `metrics` as for `draw_curves`."""
+    out = io.BytesIO()
+    training_figure(metrics, {}, HealthLimits()).savefig(
+        out, format="png", dpi=dpi, metadata={"Software": None}
+    )
+    return out.getvalue()
+
+
 def training_figure(metrics: pd.DataFrame, greedy: Mapping[str, float], limits: HealthLimits) -> Figure:
     """Return the picture; the arguments are those of `draw_curves`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = _panels(limits, metrics)
+    panels = _panels(limits, metrics, greedy)
     figure = Figure(figsize=(9.0, 9.2), dpi=90, facecolor="white")
     FigureCanvasAgg(figure)
     figure.subplots_adjust(0.07, 0.055, 0.98, 0.965, wspace=0.18, hspace=0.33)

@@ -12,15 +12,21 @@ from typing import Any, Final
 
 from schemas.health import HealthReport, SignName
 from tasks import ui
+from tasks.live import TrainingPage
 
 PAGE_EVERY_S: Final = 30.0
 PATIENCE: Final = 3  # updates that a sign must stay as it is before it is told
 
 
 class TrainingProgress:
-    """Told after every update; see `rl.train.train` for what it is told."""
+    """Told after every update; see `rl.train.train` for what it is told.
 
-    def __init__(self) -> None:
+    Args:
+        page: The run's page, if it is to show curves while they grow.
+    """
+
+    def __init__(self, page: TrainingPage | None = None) -> None:
+        self._page = page
         self._logged = time.monotonic()
         self._validation = math.nan
         self._alarms = Alarms()
@@ -31,6 +37,8 @@ class TrainingProgress:
             self._validation = now["eval_return"]
         text = self.line(now)
         ui.say(text, transient=True)
+        if self._page is not None:
+            self._page(now, text)
         if time.monotonic() - self._logged >= PAGE_EVERY_S:
             ui.note(text)
             self._logged = time.monotonic()

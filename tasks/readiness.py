@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from schemas.checkpoint import BEST_MODEL
 from schemas.errors import ConfigError, DataError, UserError
 from schemas.ingest import discover, load_instruments
+from schemas.paper import PaperPortfolio
 from schemas.readiness import DataFacts, Readiness
 from schemas.trading import N_ACTIONS, OBSERVATION_SIZE, MarketRules
 from schemas.training import Recipe
@@ -23,6 +24,7 @@ from tasks import ui
 from tasks.features import features
 from tasks.ingest import ingest
 from tasks.ledger import Ledger
+from tasks.paper import paper_portfolios, portfolio_of
 from tasks.registry import Registry
 from tasks.remote import remote_of_environment
 from tasks.store import resolve_root
@@ -82,6 +84,7 @@ def measure(
     if disk["free"] < LITTLE_DISK_MB:
         found.reasons.append(f"Only {disk['free']:,.0f} MB are free on the disk of {root}.")
     environment = _environment() | _shared_store(found, root)
+    paper = _attempt(found, "look at paper trading", lambda: _paper(root, book))
     state = registry.state()
     facts = {"data": None, "parameters": None, "training": None, "inference": None, "pace": None}
     return Readiness(
@@ -94,6 +97,7 @@ def measure(
         aliases={str(alias): version for alias, version in state.aliases.items()},
         awaiting={str(alias): one for alias, one in state.awaiting.items()},
         versions=len(state.versions),
+        paper=paper or (),
         last_runs=tuple(ledger.read()[-LAST_RUNS:][::-1]),
         disk=disk,
         environment=environment,
@@ -164,6 +168,10 @@ def _try_training(bench: Bench, recipe: Recipe, found: _Found) -> None:
         found.values["inference"] = _attempt(found, "inference test", lambda: infer(bench, best))
     ui.say("Measuring the speed of the default recipe", transient=True)
     found.values["pace"] = _attempt(found, "speed", lambda: pace(bench, recipe))
+
+
+def _paper(root: Path, book: str) -> tuple[PaperPortfolio, ...]:
+    return tuple(portfolio_of(lines, state) for state, lines in paper_portfolios(root, book))
 
 
 def _attempt(found: _Found, name: str, part: Callable[[], T]) -> T | None:

@@ -18,6 +18,7 @@ from schemas.promotion import PromotionDecision
 from schemas.stress import STRESS, StressReport
 from tasks import ui
 from tasks.cache import Cached
+from tasks.live import CURVES, training_title
 from tasks.progress import duration
 from tasks.quality import quality_sections
 from tasks.verdicts import read_gates
@@ -58,11 +59,12 @@ def training(model: Cached) -> None:
         ["greedy on validation (%)", next(iter(trained.greedy_validation_pct.values()), None)],
         ["at episode", trained.best.episodes],
     ]
-    parts = ["# Training", ui.table(["what", "value"], facts)]
+    name = ui.step_detail()
+    parts = [f"# {training_title(name)}", ui.table(["what", "value"], facts)]
     if trained.health is not None:
         parts += ["## Signs", signs_markdown(trained.health)]
     parts.append(ui.picture(model.path / "curves.png", "Curves"))
-    ui.markdown("training", "\n\n".join(parts), "How the training went")
+    ui.markdown(ui.key(f"{CURVES} {name}"), "\n\n".join(parts), "How the training went")
 
 
 def signs_markdown(health: HealthReport) -> str:

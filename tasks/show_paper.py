@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import functools
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, ParamSpec
 
 from schemas.paper import PaperLine, PaperPortfolio, PaperRun
 from tasks import ui
-from tasks.paper import paper_portfolios
+from tasks.paper import paper_portfolios, portfolio_of
 from tasks.store import resolve_root
 
 P = ParamSpec("P")
@@ -23,6 +25,14 @@ OPEN_HEADER: Final = (
     "funding",
 )  # fmt: skip
 DECISION_HEADER: Final = ("portfolio", "decision", "probability", "why")
+STATUS_HEADER: Final = (
+    "portfolio",
+    "equity",
+    "return %",
+    "open positions",
+    "last hour decided (UTC)",
+    "late rows",
+)
 SHOWN_LINES: Final = 12
 
 
@@ -45,11 +55,37 @@ def paper(done: PaperRun) -> None:
 
     ledgers = {name_of(state): lines for state, lines in paper_portfolios(resolve_root(), done.book)}
     mine = {name_of(p): ledgers[name_of(p)] for p in done.portfolios}
+    page = paper_page(done.book)
     picture = ""
     if any(len(lines) > 1 for lines in mine.values()):
         png = base64.b64encode(paper_picture(mine)).decode("ascii")
         picture = f"![Return on paper](data:image/png;base64,{png})"
-    ui.markdown("paper", paper_markdown(done, mine, picture), "What the aliases would have earned")
+    text = paper_markdown(done, mine, picture) + ("" if page is None else f"\n\nThe whole page: `{page}`")
+    ui.markdown("paper", text, "What the aliases would have earned")
+
+
+def paper_page(book: str, to: Path | None = None) -> Path | None:
+    """Write the page of a book's paper portfolios, and return its path; None where there are none.
+
+    Args:
+        book: Whose.
+        to: Where; None is beside the book's other reports.
+
+    Raises:
+        ArtifactError: A portfolio was altered.
+        ConfigError: The book's name is not a valid one.
+    """
+    from tasks.report.paper_page import PAGE, Told, write_paper
+
+    root = resolve_root()
+    told = [
+        Told(name_of(state), portfolio_of(lines, state), lines)
+        for state, lines in paper_portfolios(root, book)
+    ]
+    if not told:
+        return None
+    path = to or root / "reports" / book / PAGE
+    return write_paper(path, book, told, datetime.now(UTC))
 
 
 def paper_markdown(done: PaperRun, ledgers: dict[str, list[PaperLine]], picture: str = "") -> str:
@@ -86,6 +122,11 @@ def portfolio_rows(portfolios: Sequence[PaperPortfolio]) -> list[list[Any]]:
         ]
         for p in portfolios
     ]
+
+
+def status_row(p: PaperPortfolio) -> list[Any]:
+    """Return a portfolio in short, under STATUS_HEADER."""
+    return [name_of(p), p.nlv, p.return_pct, len(p.open), f"{p.hour:%Y-%m-%d %H:%M}", p.late_rows.rows]
 
 
 def open_rows(portfolios: Sequence[PaperPortfolio]) -> list[list[Any]]:

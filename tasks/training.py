@@ -13,6 +13,7 @@ from schemas.training import TrainingConfig
 from tasks import ui
 from tasks.cache import Cached, Partial, cache_key, run_cached
 from tasks.files import sha256_file
+from tasks.live import TrainingPage
 from tasks.models import find_model
 from tasks.openings import record_trial
 from tasks.progress import TrainingProgress
@@ -129,33 +130,36 @@ def _train(
     from rl.market.assemble import assemble
     from rl.market.scaler import Scaler
     from rl.market.splits import Splits
+    from rl.resume import earlier_rows
     from rl.train import train as run_training
     from schemas.checkpoint import BEST_MODEL, METRICS
     from tasks.curves import CURVES, draw_curves
 
     source = store.local(features)
-    progress = TrainingProgress()
+    work = store.workdir(key)
+    with TrainingPage(earlier_rows(work)) as page:
+        progress = TrainingProgress(page)
 
-    def told(now: Mapping[str, Any]) -> None:
-        progress(now)
-        if watch is not None:
-            watch(now)
+        def told(now: Mapping[str, Any]) -> None:
+            progress(now)
+            if watch is not None:
+                watch(now)
 
-    result = run_training(
-        assemble(sorted((source / "days").iterdir()), request.rules),
-        Splits.model_validate_json((source / "splits.json").read_text(encoding="utf-8")),
-        Scaler.from_json((source / "scaler.json").read_text(encoding="utf-8")),
-        request.training,
-        preset=request.preset,
-        rules=request.rules,
-        data_hash=manifest.inputs["dataset"],
-        work_dir=store.workdir(key),
-        out_dir=folder,
-        time_budget=time_budget or None,
-        device=device,
-        on_progress=told,
-        start_from=load_checkpoint(request.start_from) if request.start_from else None,
-    )
+        result = run_training(
+            assemble(sorted((source / "days").iterdir()), request.rules),
+            Splits.model_validate_json((source / "splits.json").read_text(encoding="utf-8")),
+            Scaler.from_json((source / "scaler.json").read_text(encoding="utf-8")),
+            request.training,
+            preset=request.preset,
+            rules=request.rules,
+            data_hash=manifest.inputs["dataset"],
+            work_dir=work,
+            out_dir=folder,
+            time_budget=time_budget or None,
+            device=device,
+            on_progress=told,
+            start_from=load_checkpoint(request.start_from) if request.start_from else None,
+        )
     draw_curves(pd.read_parquet(folder / METRICS), folder / CURVES, result.greedy_validation_pct)
     best = load_checkpoint(folder / BEST_MODEL)
     summary = {

@@ -7,16 +7,22 @@ and its lines go to the run's log page. Prefect is imported only where it is alr
 from __future__ import annotations
 
 import base64
+import logging
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
+from uuid import UUID
 
 _LINK: Final = re.compile(r"\]\((?!data:image/png;base64,[A-Za-z0-9+/=]*\))")
 _MAX_PICTURE_BYTES: Final = 1_500_000
+_NO_KEY: Final = re.compile(r"[^a-z0-9]+")
+Kind = Literal["markdown", "progress"]
+LOG = logging.getLogger("carryflow")
 
 _terminal: Callable[[str, bool], None] | None = None
+_live: dict[tuple[UUID | None, str], UUID] = {}  # artifacts that are written over, by task run and key
 
 
 def set_terminal(write: Callable[[str, bool], None] | None) -> None:
@@ -50,6 +56,11 @@ def note(text: str) -> None:
         logger.info(text)
 
 
+def warn(text: str) -> None:
+    """Tell a warning in one line: in the terminal, and in the log of the run's page."""
+    LOG.warning(text)
+
+
 def in_run() -> bool:
     """Whether this code runs inside a Prefect flow or task."""
     if "prefect" not in sys.modules:
@@ -59,8 +70,23 @@ def in_run() -> bool:
     return TaskRunContext.get() is not None or FlowRunContext.get() is not None
 
 
+def step_detail() -> str:
+    """Return which of several like it the task run is that this is part of: `fold 1, seed 0`; mostly empty.
+
+    That is what its name says after the first word.
+    """
+    return _task_run()[1].partition(" ")[2]
+
+
+def key(text: str) -> str:
+    """Return a text as the key of an artifact: lower-case letters, digits and dashes."""
+    return _NO_KEY.sub("-", text.lower()).strip("-")
+
+
 def markdown(key: str, text: str, description: str) -> None:
     """Put a markdown artifact on the run's page; outside a run, do nothing.
+
+    It takes the place of what `show_live` put there under the same key.
 
     Args:
         key: Lower-case letters, digits and dashes; the same key over runs gives a history.
@@ -71,7 +97,60 @@ def markdown(key: str, text: str, description: str) -> None:
         return
     from prefect.artifacts import create_markdown_artifact
 
-    create_markdown_artifact(markdown=harmless(text), key=key, description=description)
+    shown = harmless(text)
+    known = _live.pop((_task_run()[0], key), None)
+    if known is None or not _write_over(known, shown, description):
+        create_markdown_artifact(markdown=shown, key=key, description=description)
+
+
+def show_live(kind: Kind, key: str, data: str | float, description: str) -> None:
+    """Put something on the run's page, or something newer in its place; only in a run.
+
+    Args:
+        kind: Markdown that is `harmless`, or a progress bar.
+        key: As that of `markdown`.
+        data: The markdown, or percent.
+        description: One line.
+
+    Raises:
+        httpx.HTTPError: The server did not take it.
+    """
+    from prefect.artifacts import create_markdown_artifact, create_progress_artifact
+
+    mine = (_task_run()[0], key)
+    if mine in _live and _write_over(_live[mine], data, description):
+        return
+    if isinstance(data, str):
+        _live[mine] = create_markdown_artifact(markdown=data, key=key, description=description)  # type: ignore[assignment]
+    else:
+        _live[mine] = create_progress_artifact(data, key=key, description=description)  # type: ignore[assignment]
+
+
+def _write_over(artifact: UUID, data: str | float, description: str) -> bool:
+    """Replace what an artifact holds; False where it was deleted meanwhile."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    # The client's own way to update would also send the whole picture as an event, which the server keeps.
+    content = {"data": data, "description": description}
+    try:
+        client = get_client(sync_client=True)  # the run's own
+        client.request("PATCH", "/artifacts/{id}", path_params={"id": artifact}, json=content)
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code == 404:
+            return False
+        raise
+    return True
+
+
+def _task_run() -> tuple[UUID | None, str]:
+    """Return the task run this is part of, and its name."""
+    if not in_run():
+        return None, ""
+    from prefect.context import TaskRunContext
+
+    context = TaskRunContext.get()
+    return (None, "") if context is None else (context.task_run.id, context.task_run.name)
 
 
 def harmless(text: str) -> str:
@@ -89,7 +168,12 @@ def picture(path: Path, title: str) -> str:
     """
     if not path.is_file() or path.stat().st_size > _MAX_PICTURE_BYTES:
         return ""
-    return f"![{title}](data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')})"
+    return png_picture(path.read_bytes(), title)
+
+
+def png_picture(png: bytes, title: str) -> str:
+    """Return a PNG as a markdown picture that needs no file beside it."""
+    return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})"
 
 
 def table(header: list[str], rows: list[list[Any]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,6 +79,10 @@ def paper(
         "--check", help="Hold every segment against a backtest of the same hours over --data.")] = False,
     data: o.OptionalData = None,
     history: o.History = None,
+    html: Annotated[Path | None, typer.Option(
+        "--html", help="Write it as one HTML page with the curves of equity, to this file.")] = None,
+    open_: Annotated[bool, typer.Option(
+        "--open", help="Write the page (without --html, beside the book's reports) and open it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     max_bad_fraction: o.MaxBad = None,
     history_bars_open_stamped: o.OpenStamped = False,
@@ -91,6 +96,9 @@ def paper(
     With --check, say whether a backtest over the same hours gives the same trades, bit for bit; exit code 1
     where it does not although no row came late.
     """
+    from flows.cli.browser import open_report, refuse_without_browser
+    from flows.cli.quality import refuse_no_file
+    from flows.cli.summary import shown_path
     from flows.cli.terminal import Progress, show_logs
     from flows.cli.train import use_artifacts
     from schemas.errors import ConfigError
@@ -98,11 +106,18 @@ def paper(
     from tasks.ingest import ingest
     from tasks.paper import paper_portfolios, portfolio_of
     from tasks.paper_check import paper_check
+    from tasks.show_paper import paper_page
     from tasks.store import resolve_root
 
     use_artifacts(artifacts, store)
     if check != (data is not None):
         raise ConfigError("--check and --data go together.", remedy="Give both, or neither.")
+    if check and (html is not None or open_):
+        raise ConfigError("--check writes no page.", remedy="Leave out --html and --open.")
+    if html is not None:
+        refuse_no_file(html, "--html")
+    if open_:
+        refuse_without_browser()
     if data is None:
         kept = paper_portfolios(resolve_root(), book)
         said = (
@@ -116,6 +131,11 @@ def paper(
             print(done.model_dump_json(indent=2))
         else:
             _print_run(done)
+        if (html is not None or open_) and (page := paper_page(book, html)) is not None:
+            if not as_json:
+                print(f"\nReport: {shown_path(page)}")
+            if open_:
+                open_report(page)
         return
     progress = Progress()
     show_logs(progress)

@@ -35,7 +35,7 @@ def print_quality(dataset: Path) -> None:
     print("VALID: every row that is left keeps the rules. A run also needs enough hours to split.")
 
 
-def refuse_no_file(path: Path) -> None:
+def refuse_no_file(path: Path, flag: str = "--report") -> None:
     """Refuse a place where no report can be written, before anything is computed.
 
     Raises:
@@ -43,7 +43,7 @@ def refuse_no_file(path: Path) -> None:
     """
     if path.is_dir() or not path.absolute().parent.is_dir():
         what = "is a folder." if path.is_dir() else "lies in a folder that does not exist."
-        raise ConfigError(f"{path} {what}", "--report", "Give the path of the HTML file to write.")
+        raise ConfigError(f"{path} {what}", flag, "Give the path of the HTML file to write.")
 
 
 def copy_page(described: Cached, to: Path | None, book: str) -> Path:

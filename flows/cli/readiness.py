@@ -10,6 +10,7 @@ from rl.judge.gates import counted
 from schemas.health import HealthLimits, watched
 from schemas.readiness import DataFacts, Readiness, TestFacts
 from tasks.progress import duration
+from tasks.show_paper import STATUS_HEADER, status_row
 from tasks.store import resolve_root
 
 _REQUIRED = (
@@ -98,6 +99,7 @@ def _print_book(report: Readiness) -> None:
     for alias, version in report.aliases.items():
         print(f"{alias}: {version or 'none (which means hold)'}")
     print_awaiting(report.awaiting, report.book, resolve_root())
+    _print_paper(report)
     if report.last_runs:
         rows = [
             [
@@ -113,6 +115,14 @@ def _print_book(report: Readiness) -> None:
         print_table(["time (UTC)", "what", "version", "purpose", "flow run"], rows)
     heading("Disk (MB)")
     print(", ".join(f"{part} {size:,.1f}" for part, size in report.disk.items()))
+
+
+def _print_paper(report: Readiness) -> None:
+    if not report.paper:
+        print("Paper trading: nothing yet")
+        return
+    print("\nPaper trading:")
+    print_table(STATUS_HEADER, [status_row(one) for one in report.paper])
 
 
 def _short(value: float | None) -> str:

@@ -37,11 +37,16 @@ def draw(drawn: Mapping[str, tuple[canvas.Draw, str]], out: Path) -> dict[str, P
     """
     made = {}
     for name, (paint, alt) in drawn.items():
-        wide, narrow = paint(canvas.WIDE), paint(canvas.NARROW)
+        wide, made[name] = painted(name, paint, alt)
         write(out / f"{name}.png", wide)
-        width, height = _png_size(wide)
-        made[name] = Picture(name, _data_uri(wide), _data_uri(narrow), alt, width, height)
     return made
+
+
+def painted(name: str, paint: canvas.Draw, alt: str) -> tuple[bytes, Picture]:
+    """Return a picture as a wide PNG, and as it is held inside a page."""
+    wide, narrow = paint(canvas.WIDE), paint(canvas.NARROW)
+    width, height = _png_size(wide)
+    return wide, Picture(name, _data_uri(wide), _data_uri(narrow), alt, width, height)
 
 
 def backtest_pictures(

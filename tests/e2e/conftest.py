@@ -9,11 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from tests.e2e.helpers import PROJECT, SCRIPT, Api, Done, Run, Start, end, free_port, run_words
+
+if TYPE_CHECKING:
+    from tests.e2e.desk import Desk
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +114,15 @@ def run(start: Start) -> Run:
         return done
 
     return finish
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A whole desk, shared by the tests that operate one; its worker is started by the first who wants it."""
+    from tests.e2e.desk import open_desk
+
+    with open_desk(tmp_path_factory.mktemp("desk"), CARRYFLOW_PLANTED="planted-secret-of-the-desk") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

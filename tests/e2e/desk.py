@@ -196,6 +196,14 @@ class Desk:
             before = found
             time.sleep(2.0)
 
+    def artifacts(self, run: FlowRun) -> dict[str, Any]:
+        """Return a run's artifacts by key."""
+        from prefect.client.schemas.filters import ArtifactFilter
+
+        own = ArtifactFilter.model_validate({"flow_run_id": {"any_": [run.id]}})
+        with self.client() as client:
+            return {str(row.key): row for row in client.read_artifacts(artifact_filter=own)}
+
     def logs(self, run: FlowRun) -> str:
         from prefect.client.schemas.filters import LogFilter
 

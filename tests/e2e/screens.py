@@ -7,9 +7,11 @@ import base64
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WHY_NOT = "Chromium is not installed (Debian: apt-get install chromium)"
@@ -34,6 +36,76 @@ class Page:
     patience_ms: float = 120_000
 
 
+@contextmanager
+def browser(auth: str) -> Iterator[Any]:
+    """Open a headless Chromium that is logged in and finds no machine but this one.
+
+    Args:
+        auth: The server's secret.
+    """
+    from playwright.sync_api import sync_playwright
+
+    key = base64.b64encode(auth.encode()).decode()
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            ],
+        )
+        context = chromium.new_context(viewport={"width": 1400, "height": 1000})
+        context.add_init_script(f"localStorage.setItem('prefect-password', {key!r})")
+        yield context
+        chromium.close()
+
+
+def visit(context: Any, page: Page, failed: Path) -> Any:
+    """Open a page, wait until it shows what it should, and return the tab.
+
+    Args:
+        context: Of `browser`.
+        page: Where, and what has to be on it.
+        failed: The picture to take where it does not.
+
+    Raises:
+        TimeoutError: A text did not come.
+        AssertionError: The page ran a script that asked, or asked somebody else for something.
+    """
+    from playwright.sync_api import TimeoutError as NotThere
+
+    tab = context.new_page()
+    if page.whole:  # the UI scrolls inside of its window, so that the window has to be tall
+        tab.set_viewport_size({"width": 1400, "height": 2600})
+    tab.dialogs, tab.abroad = [], []
+    own = ("data:", "blob:", page.address if page.address.startswith("file:") else _origin(page.address))
+    tab.on("dialog", lambda dialog: (tab.dialogs.append(dialog.message), dialog.dismiss()))
+    tab.on("request", lambda asked: None if asked.url.startswith(own) else tab.abroad.append(asked.url))
+    try:
+        tab.goto(page.address, wait_until="domcontentloaded", timeout=page.patience_ms)
+        if page.click:
+            tab.get_by_text(page.click, exact=True).first.click(timeout=page.patience_ms)
+        for text in page.texts:
+            tab.get_by_text(text).first.wait_for(state="visible", timeout=page.patience_ms)
+    except NotThere as error:
+        tab.screenshot(path=failed)
+        seen = tab.inner_text("body")[:500]
+        raise TimeoutError(f"{page.address} does not show {page.texts}, but: {seen!r}") from error
+    return tab
+
+
+def leave(tab: Any) -> None:
+    """Close a tab whose page has been looked at; it must have run and asked for nothing of others."""
+    assert tab.dialogs == [], f"{tab.url} ran a script: {tab.dialogs}"
+    assert tab.abroad == [], f"{tab.url} asked others: {tab.abroad}"
+    tab.close()
+
+
+def _origin(address: str) -> str:
+    return "/".join(address.split("/")[:3]) + "/"
+
+
 def take(pages: Mapping[str, Page], out: Path, auth: str) -> dict[str, str]:
     """Visit pages as a person who logs in, and write a PNG of each.
 
@@ -48,45 +120,15 @@ def take(pages: Mapping[str, Page], out: Path, auth: str) -> dict[str, str]:
     Raises:
         TimeoutError: A page does not show what it should.
     """
-    from playwright.sync_api import TimeoutError as NotThere
-    from playwright.sync_api import sync_playwright
-
     out.mkdir(parents=True, exist_ok=True)
-    key = base64.b64encode(auth.encode()).decode()
     shown: dict[str, str] = {}
-    with sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            ],
-        )
-        context = browser.new_context(viewport={"width": 1400, "height": 1000})
-        context.add_init_script(f"localStorage.setItem('prefect-password', {key!r})")
+    with browser(auth) as context:
         for name, page in pages.items():
-            tab = context.new_page()
-            if page.whole:  # the UI scrolls inside of its window, so that the window has to be tall
-                tab.set_viewport_size({"width": 1400, "height": 2600})
-            dialogs: list[str] = []
-            tab.on("dialog", lambda dialog, heard=dialogs: (heard.append(dialog.message), dialog.dismiss()))
-            try:
-                tab.goto(page.address, wait_until="domcontentloaded", timeout=page.patience_ms)
-                if page.click:
-                    tab.get_by_text(page.click, exact=True).first.click(timeout=page.patience_ms)
-                for text in page.texts:
-                    tab.get_by_text(text).first.wait_for(state="visible", timeout=page.patience_ms)
-            except NotThere as error:
-                tab.screenshot(path=out / f"{name}-failed.png")
-                seen = tab.inner_text("body")[:500]
-                raise TimeoutError(f"{page.address} does not show {page.texts}, but: {seen!r}") from error
+            tab = visit(context, page, out / f"{name}-failed.png")
             tab.wait_for_timeout(1000)  # charts fade in
             tab.screenshot(path=out / f"{name}.png")
             shown[name] = tab.inner_text("body")
-            assert dialogs == [], f"{name} ran a script: {dialogs}"
-            tab.close()
-        browser.close()
+            leave(tab)
     return shown
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from tasks.locks import owner
 from tasks.registry import Registry
 from tasks.store import Store
 from tasks.turns import RUNNING
-from tests.e2e.desk import DEAD_AFTER_S, PROJECT, Desk, open_desk, tiny
+from tests.e2e.desk import DEAD_AFTER_S, PROJECT, Desk, tiny
 from tests.e2e.screens import CHROMIUM, WHY_NOT, Page, desk_pages, take
 from tests.e2e.test_interruptions import assert_whole
 from tests.tasks.report.browser import read_png
@@ -44,12 +43,6 @@ WORDS = (
     "promotion",
     "lineage",
 )
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("desk"), CARRYFLOW_PLANTED="planted-secret-of-the-desk") as opened:
-        yield opened
 
 
 def resumed(desk: Desk) -> list[int]:
@@ -230,8 +223,26 @@ def test_promote_moves_an_alias_by_its_form(desk: Desk) -> None:
     assert "there is no version '000000'" in str(again.state.message)
 
 
+def look_at_the_curves(desk: Desk, run: FlowRun, out: Path) -> None:
+    """See on the page of a run that trains how far it is, and its curves so far."""
+    desk.wait(lambda: {"training", "training-progress"} <= set(desk.artifacts(run)), "curves of a training")
+    found = desk.artifacts(run)
+    assert desk.state(run) == "RUNNING" and 0.0 <= found["training-progress"].data < 100.0
+    assert f" of {LONG:,} episodes" in found["training-progress"].description
+    if CHROMIUM is None:
+        return
+    ui = desk.url.removesuffix("/api")
+    page = Page(
+        f"{ui}/artifacts/artifact/{found['training'].id}", ("Training, so far", "Signs, by now"), True
+    )
+    take({"training": page}, out, desk.auth)
+    picture = read_png((out / "training.png").read_bytes())
+    white = (picture > 0.99).all(axis=2).mean()
+    assert white > 0.05, "the curves are a white picture on a dark page"
+
+
 def test_cancelled_in_the_ui_a_training_ends_within_thirty_seconds_and_the_next_run_goes_on(
-    desk: Desk, sample: Path
+    desk: Desk, sample: Path, tmp_path: Path
 ) -> None:
     desk.worker()
     asked = tiny(sample, num_episodes=LONG)
@@ -242,6 +253,7 @@ def test_cancelled_in_the_ui_a_training_ends_within_thirty_seconds_and_the_next_
         return held is not None and held.pid in desk.flow_processes(run)
 
     wait_for_training(desk, run)
+    look_at_the_curves(desk, run, tmp_path)
     with desk.client() as client:
         client.set_flow_run_state(run.id, Cancelling())  # what the button does
     desk.wait(lambda: not still_training(run), "the end of a cancelled training", 30.0)

@@ -96,7 +96,8 @@ def test_repeated_it_finds_everything_and_imports_nothing_that_computes(
     assert set(states.values()) == {"Cached"}
     assert {"fold 1", "train fold 2, seed 1", "backtest fold 2, seed 1"} <= set(states)
     assert again.heavy == []
-    assert server.artifact_keys() == {"data-quality", "training", "backtest", "walk-forward", "lineage"}
+    trainings = {f"training-fold-{fold}-seed-{seed}" for fold in (1, 2) for seed in (0, 1)}
+    assert server.artifact_keys() == {"data-quality", "backtest", "walk-forward", "lineage"} | trainings
     assert told(again.out) == told(whole[1])
 
 

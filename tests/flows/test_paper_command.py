@@ -60,6 +60,76 @@ def test_hours_are_decided_shown_and_checked(carryflow: Type, live: GrowingFolde
     assert told["hours"] == 11 and told["difference"] is None
 
 
+def test_the_page_of_the_portfolios_is_written_where_asked_and_opened(
+    carryflow: Type,
+    live: GrowingFolder,
+    version: str,
+    artifacts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import webbrowser
+
+    live.reach(live.hours[20])
+    carryflow("paper-trade", "--data", live.target, "--book", "b")
+    live.reach(live.hours[24])
+    carryflow("paper-trade", "--data", live.target, "--book", "b")
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "get", lambda: None)
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+    own = tmp_path / "own.html"
+    assert f"Report: {own}" in carryflow("paper", "--book", "b", "--html", own).out
+    usual = artifacts / "reports" / "b" / "paper.html"
+    assert not usual.exists() and opened == []
+    assert carryflow("paper", "--book", "b", "--open").code == 0
+    assert opened == [usual.absolute().as_uri()]
+    for page in (own, usual):
+        text = page.read_text(encoding="utf-8")
+        assert "On paper: challenger, moderate" in text and version in text
+        assert "The last 5 decisions" in text and 'src="data:image/png;base64,' in text
+    machine = carryflow("paper", "--book", "b", "--json", "--html", own)
+    assert json.loads(machine.out)["book"] == "b", "JSON stays JSON"
+    refused = carryflow("paper", "--book", "b", "--html", tmp_path / "no" / "p.html")
+    assert refused.code == 2 and "lies in a folder that does not exist." in refused.err
+    assert carryflow("paper", "--book", "b", "--check", "--data", live.target, "--html", own).code == 2
+    other = carryflow("paper", "--book", "c", "--html", tmp_path / "c.html")
+    assert other.code == 0 and "Nothing was traded on paper in book c yet" in other.out
+    assert not (tmp_path / "c.html").exists()
+
+
+def test_the_readiness_report_tells_where_paper_trading_stands(
+    carryflow: Type,
+    live: GrowingFolder,
+    version: str,
+    artifacts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no data: the report is short
+    assert "Paper trading: nothing yet" in carryflow("status", "--book", "b").out
+    live.reach(live.hours[20])
+    carryflow("paper-trade", "--data", live.target, "--book", "b")
+    late = set(live.rows("opportunities", live.hours[18], live.hours[20])[:3])
+    live.reach(live.hours[22], late)
+    carryflow("paper-trade", "--data", live.target, "--book", "b")
+    live.reach(live.hours[24])
+    carryflow("paper-trade", "--data", live.target, "--book", "b")
+    [told] = json.loads(carryflow("paper", "--book", "b", "--json").out)["portfolios"]
+    [kept] = json.loads(carryflow("status", "--book", "b", "--json").out)["paper"]
+    assert kept == told
+    words = carryflow("status", "--book", "b").out.partition("Paper trading:")[2].splitlines()
+    assert words[1].split()[:3] == ["portfolio", "equity", "return"]
+    assert words[3].split() == [
+        "challenger,", "moderate", f"{told['nlv']:,.2f}", f"{told['return_pct']:,.2f}",
+        str(len(told["open"])), *told["hour"][:16].split("T"),
+        str(told["late_rows"]["opportunities"] + told["late_rows"]["history"]),
+    ]  # fmt: skip
+    ledger = artifacts / "books" / "b" / "paper" / "challenger-moderate" / "ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes()[:-5])
+    broken = carryflow("status", "--book", "b")
+    assert broken.code == 1 and "was altered: it is not what was written." in broken.out
+
+
 def test_a_difference_without_a_late_row_is_a_defect_and_late_rows_explain_one(
     carryflow: Type, live: GrowingFolder, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,3 +223,5 @@ def test_the_flow_trades_in_its_turn_and_shows_the_portfolios(
         and "## The last fills" in page
     )
     assert json.loads(json.dumps(found)) == found
+    whole = artifacts / "reports" / "b" / "paper.html"
+    assert f"The whole page: `{whole}`" in page and whole.is_file()

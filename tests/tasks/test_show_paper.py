@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import html
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
 
 from schemas.paper import LateRows, PaperFill, PaperLine, PaperPortfolio, PaperPosition, PaperRun
 from schemas.prediction import Choice
 from tasks.report.canvas import NARROW
 from tasks.report.paper import paper_picture
+from tasks.report.paper_page import Told, write_paper
 from tasks.show_paper import paper_markdown
+from tests.tasks.report.browser import CHROMIUM, WHY_NOT, blank, look
 
 START = datetime(2025, 9, 1, tzinfo=UTC)
 HOLD = Choice(action=0, name="hold", kind="hold", probability=0.9)
@@ -55,6 +61,58 @@ def test_the_page_tells_equity_positions_decisions_fills_and_late_rows() -> None
     )
     assert "no fresh data: nothing arrived in this hour" in text
     assert "| 2025-09-01 01:00 | challenger, moderate | open | A\\|B | binance / bybit |" in text
+
+
+def told(symbol: str, hours: int = 60) -> Told:
+    fill = FILL.model_copy(update={"symbol": symbol})
+    held = HELD.model_copy(update={"symbol": symbol})
+    nlv = [1e4 * (1 + 0.0001 * i) for i in range(hours)]
+    ledger = [
+        line.model_copy(
+            update={
+                "fills": (fill,) if i == 57 else (),
+                "decision": HOLD.model_copy(update={"name": f"enter {symbol}"}),
+                "late_rows": LateRows(history=2) if i == 58 else LateRows(),
+            }
+        )
+        for i, line in enumerate(lines(*nlv, moved=40))
+    ]  # fmt: skip
+    stands = portfolio().model_copy(update={"open": (held,), "decided": hours})
+    return Told("challenger, moderate", stands, ledger)
+
+
+def test_the_whole_page_tells_moves_the_last_fifty_decisions_and_late_rows(tmp_path: Path) -> None:
+    text = write_paper(tmp_path / "p.html", "desk", [told("BTC")], START).read_text(encoding="utf-8")
+    assert "On paper: challenger, moderate +1.00\u00a0% in 60 hours." in text
+    assert text.count('<td class="left wraps">enter BTC') == 50
+    assert text.count("challenger was moved") == 2
+    assert "7 late rows of history" in text and "open BTC <small>binance / bybit, entry</small>" in text
+    assert "default-src 'none'" in text and "<script" not in text
+
+
+@pytest.mark.parametrize(
+    "symbol", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "A|B", "[x](javascript:1)"]
+)
+def test_a_hostile_symbol_is_text_on_the_page(tmp_path: Path, symbol: str) -> None:
+    text = write_paper(tmp_path / "p.html", "<b>desk", [told(symbol)], START).read_text(encoding="utf-8")
+    assert html.escape(symbol) in text
+    for tag in ("<script", "<img src=x", "<b>desk"):
+        assert tag not in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
+@pytest.mark.parametrize("width", [400, 1200])
+def test_the_page_fits_a_phone_and_a_desk(tmp_path: Path, width: int) -> None:
+    two = [told("BTC"), told("VERYLONGSYMBOLNAME" * 4)]
+    two[1] = Told(
+        "champion, conservative",
+        two[1].stands,
+        [line.model_copy(update={"alias": "champion"}) for line in two[1].lines],
+    )
+    seen = look(write_paper(tmp_path / "p.html", "desk", two, START), tmp_path, width)
+    assert seen.overhang == 0 and seen.loaded == [True]
+    [(_, at)] = seen.pictures
+    assert not blank(seen.cut(at))
 
 
 def test_without_portfolios_the_page_says_why() -> None:
