@@ -8,6 +8,7 @@ relative errors; how far it is off on the sizes it was fitted to is told beside 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
@@ -21,18 +22,19 @@ from typing import Any
 
 import numpy as np
 
-SIZES = ((8, 20), (24, 20), (8, 120), (24, 60))  # days, rows an hour
-EPISODES = 512
-# 1,000 venues and 10,000 pairs for 5 years, each pair with two instruments and seen both ways every hour.
-TARGET = {"hours": 5 * 8_766, "pairs": 10_000, "instruments": 20_000, "rows": 5 * 8_766 * 20_000}
-MIB, GIB = 2.0**20, 2.0**30
+SIZES = ((8, 20), (60, 20), (8, 120), (60, 120))  # days, rows an hour
+EPISODES = 64
+# 1,000 venues and 10,000 pairs for 5 years, each pair with two instruments and seen both ways every hour,
+# beside a row of history for each instrument and hour.
+TARGET = {"hours": 5 * 8_766, "pairs": 10_000, "instruments": 20_000, "rows": 5 * 8_766 * 40_000}
+MIB = 2.0**20
 
 
-def measure(days: int, rows_per_hour: int) -> dict[str, float]:
+def measure(sample: Path) -> dict[str, float]:
     """Run the steps of one size in this process; return sizes, processor seconds and peak memory in MiB."""
     import rl.train  # noqa: F401  importing it is no part of a training
     from rl.market.assemble import assemble
-    from rl.market.synthetic import write_sample
+    from rl.sim.quotes import lay_out
     from schemas.params import Advanced
     from schemas.trading import MarketRules
     from tasks.backtest import backtest
@@ -41,7 +43,7 @@ def measure(days: int, rows_per_hour: int) -> dict[str, float]:
     from tasks.store import Store
     from tasks.training import train
 
-    told: dict[str, float] = {"days": days}
+    told: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
         began = time.process_time()
@@ -51,9 +53,8 @@ def measure(days: int, rows_per_hour: int) -> dict[str, float]:
         return made
 
     with tempfile.TemporaryDirectory() as scratch:
-        sample, root = Path(scratch) / "sample", Path(scratch) / "artifacts"
+        root = Path(scratch) / "artifacts"
         os.environ["CARRYFLOW_ARTIFACTS"] = str(root)
-        write_sample(sample, days=days, rows_per_hour=rows_per_hour, seed=0)
         rules = MarketRules()
         told["start_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
         dataset = timed("ingest", lambda: ingest(str(sample), None)).ref
@@ -73,6 +74,7 @@ def measure(days: int, rows_per_hour: int) -> dict[str, float]:
         facts = json.loads((store.path(dataset) / "dataset.json").read_text(encoding="utf-8"))
         result = json.loads((model.path / "training.json").read_text(encoding="utf-8"))
         told |= {
+            "arrays_mib": (nbytes(market) + nbytes(lay_out(market, rules))) / MIB,
             "hours": market.n_hours,
             "instruments": market.mark.shape[1],
             "pairs": market.half_spread.shape[1],
@@ -80,6 +82,18 @@ def measure(days: int, rows_per_hour: int) -> dict[str, float]:
             "steps": result["steps"],
             "store_mib": sum(p.stat().st_size for p in store.folder.rglob("*") if p.is_file()) / MIB,
         }
+    return told
+
+
+def nbytes(block: Any) -> int:
+    """Return the bytes of a dataclass's arrays, those of dataclasses in it included."""
+    told = 0
+    for field in dataclasses.fields(block):
+        value = getattr(block, field.name)
+        if dataclasses.is_dataclass(value):
+            told += nbytes(value)
+        elif isinstance(value, np.ndarray):
+            told += value.nbytes
     return told
 
 
@@ -98,49 +112,61 @@ def fit(columns: list[list[float]], values: list[float]) -> tuple[np.ndarray, fl
     return found, float(np.abs(a @ found / y - 1.0).max())
 
 
+def terms(name: str, r: dict[str, Any]) -> list[float]:
+    """Return what a cost is taken to be a sum of."""
+    cells = [r["hours"], r["hours"] * r["instruments"], r["hours"] * r["pairs"]]
+    known = {"rows": [1.0, r["rows"]], "both": [1.0, r["hours"], r["rows"]], "hours": [1.0, r["hours"]]}
+    return (known | {"cells": cells})[name]
+
+
 def models(rows: list[dict[str, float]]) -> list[tuple[str, str, float, float]]:
     """Return what each step costs at `TARGET`: name, unit, value, largest error of its fit."""
-    by_rows: Callable[[dict[str, Any]], list[float]] = lambda r: [1.0, r["rows"]]  # noqa: E731
-    by_cells: Callable[[dict[str, Any]], list[float]] = lambda r: [1.0, r["hours"] * r["instruments"]]  # noqa: E731
-    by_hours: Callable[[dict[str, Any]], list[float]] = lambda r: [1.0, r["hours"]]  # noqa: E731
     wanted = (
-        ("ingest", "h of one core", "ingest_s", by_rows, 3600.0),
-        ("features", "h of one core", "features_s", by_rows, 3600.0),
-        ("backtest", "h of one core", "backtest_s", by_hours, 3600.0),
-        ("memory of ingest and features", "GiB", "features_mib", by_cells, 1024.0),
-        ("memory of training", "GiB", "train_mib", by_cells, 1024.0),
-        ("store", "GiB", "store_mib", by_rows, 1024.0),
+        ("ingest", "h of one core", "ingest_s", "rows", 3600.0),
+        ("features", "h of one core", "features_s", "both", 3600.0),
+        ("backtest of every hour", "min of one core", "backtest_s", "hours", 60.0),
+        ("the market in memory", "GiB", "arrays_mib", "cells", 1024.0),
+        ("store", "GiB", "store_mib", "rows", 1024.0),
     )
     told = []
-    for name, unit, column, terms, scale in wanted:
-        found, error = fit([terms(r) for r in rows], [r[column] for r in rows])
-        told.append((name, unit, float(np.dot(found, terms(TARGET))) / scale, error))
+    for name, unit, column, cause, scale in wanted:
+        found, error = fit([terms(cause, r) for r in rows], [r[column] for r in rows])
+        told.append((name, unit, float(np.dot(found, terms(cause, TARGET))) / scale, error))
     return told
 
 
 def main() -> None:
     """Measure every size, print the table and the model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--one", nargs=2, type=int, help="days and rows an hour; prints JSON")
+    parser.add_argument("--one", type=Path, help="measure this sample in this process; prints JSON")
     asked = parser.parse_args()
     if asked.one:
-        print("RESULT " + json.dumps(measure(*asked.one)))
+        print("RESULT " + json.dumps(measure(asked.one)))
         return
     rows = []
     for days, per_hour in SIZES:
-        words = [sys.executable, "-m", "benchmarks.scaling", "--one", str(days), str(per_hour)]
-        done = subprocess.run(words, capture_output=True, text=True)
+        with tempfile.TemporaryDirectory() as sample:
+            # A process of its own: a child's peak begins with what its parent holds.
+            made = ["--out", f"{sample}/data", "--days", str(days), "--rows-per-hour", str(per_hour)]
+            subprocess.run(
+                [sys.executable, "-m", "flows.cli.main", "sample-data", *made],
+                check=True,
+                capture_output=True,
+            )
+            words = [sys.executable, "-m", "benchmarks.scaling", "--one", f"{sample}/data"]
+            done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode:
             sys.exit(done.stderr)
         line = next(x for x in done.stdout.splitlines() if x.startswith("RESULT "))
         rows.append(json.loads(line.removeprefix("RESULT ")))
         r = rows[-1]
         print(
-            f"{r['days']:.0f} days, {r['rows']:,.0f} rows, {r['pairs']:.0f} pairs, {r['instruments']:.0f} "
+            f"{r['hours']:.0f} hours, {r['rows']:,.0f} rows, {r['pairs']:.0f} pairs, {r['instruments']:.0f} "
             f"instruments: ingest {r['ingest_s']:.1f} s, features {r['features_s']:.1f} s, "
             f"training {r['steps'] / r['train_s']:,.0f} steps/s, backtest {r['backtest_s']:.1f} s; peak "
             f"{r['start_mib']:.0f} MiB at first, {r['features_mib']:.0f} after features, "
-            f"{r['train_mib']:.0f} after training; store {r['store_mib']:.1f} MiB",
+            f"{r['train_mib']:.0f} after training; the market {r['arrays_mib']:.1f} MiB; "
+            f"store {r['store_mib']:.1f} MiB",
             flush=True,
         )
     print("\nAt 10,000 pairs of 1,000 venues for 5 years:")

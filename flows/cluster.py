@@ -43,6 +43,7 @@ from tasks.store import resolve_root
 
 _RETRIES: Final = 3  # times a call is begun anew whose process or machine died
 _SAY_S: Final = 10.0  # a server that does not answer holds nothing up for longer
+_ANSWER_S: Final = 5.0
 _STORE_BYTES: Final = 100 * 2**20  # refs and small configs are all that passes
 _HANDED_ON: Final = ("CARRYFLOW_", "PREFECT_", "GOMP_", "DO_NOT_TRACK", *worker.THREADS)
 
@@ -125,7 +126,9 @@ def ray_cluster(workers: int, threads: int) -> Iterator[RayEngine]:
         "runtime_env": {"env_vars": _environment()},
     }
     folder = None
-    if not address:
+    if address:
+        _refuse_nobody(address)
+    else:
         workers = abreast(workers, threads, local_cores())
         folder = tempfile.mkdtemp(prefix="carryflow-ray-")
         known |= {
@@ -137,7 +140,7 @@ def ray_cluster(workers: int, threads: int) -> Iterator[RayEngine]:
     runner = RayRunner(address or None, known)
     runner.code = program()
     try:
-        with _connected(runner, address):
+        with _connected(runner):
             cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
             width = workers or max(1, sum(one // threads for one in cores))
             # A machine with fewer cores than a training has threads would never be given one.
@@ -149,19 +152,11 @@ def ray_cluster(workers: int, threads: int) -> Iterator[RayEngine]:
 
 
 @contextmanager
-def _connected(runner: RayRunner, address: str) -> Iterator[None]:
+def _connected(runner: RayRunner) -> Iterator[None]:
     """Enter the runner; signals stay whose they were, since Ray takes SIGTERM for itself."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         runner.__enter__()
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if not address:
-            raise
-        raise ConfigError(
-            f"there is no Ray cluster at {address} ({_first_line(error)}).",
-            "RAY_ADDRESS",
-            "Start one there, or unset the variable to use this machine.",
-        ) from error
     finally:
         _take_back(before)
     try:
@@ -175,8 +170,23 @@ def _take_back(handler: Any) -> None:
         signal.signal(signal.SIGTERM, handler)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+def _refuse_nobody(address: str) -> None:
+    """Refuse an address where nobody listens; Ray itself would try for minutes.
+
+    Raises:
+        ConfigError: It says so, or that this is no address.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise ConfigError(f"{address!r} is not host:port.", "RAY_ADDRESS", "Name the head of the cluster.")
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"there is no Ray cluster at {address} ({error}).",
+            "RAY_ADDRESS",
+            "Start one there, or unset the variable to use this machine.",
+        ) from error
 
 
 def _environment() -> dict[str, str]:

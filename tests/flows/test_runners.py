@@ -114,6 +114,24 @@ def test_who_ends_first_comes_first_and_this_process_holds_what_a_worker_made(ar
         leases.let_go(artifacts)
 
 
+def test_an_error_waits_for_who_is_still_at_work(artifacts) -> None:
+    """Leaving the fan-out would end them."""
+    from tasks import leases
+
+    class Slow(Engine):
+        looks = 0
+
+        def done(self, future: Any) -> bool:
+            self.looks += future.task_run_id == 1
+            return future.task_run_id == 9 or self.looks == 3
+
+    engine = Slow()
+    with pytest.raises(UserError, match="a machine died"):
+        FanOut(engine).map(Task(), calls(9, 1))
+    leases.let_go(artifacts)
+    assert engine.looks == 3
+
+
 def test_a_machine_that_died_is_told_in_words_with_the_call_and_the_remedy() -> None:
     engine = Engine()
     engine.ended.add(9)
