@@ -1,4 +1,4 @@
-"""The sweep as a flow, every step real but without Prefect: what it finds, what it leaves, what it costs again."""
+"""The sweep as a flow, every step real but without Prefect: what it finds, leaves, and costs again."""
 
 from __future__ import annotations
 
@@ -370,7 +370,8 @@ def test_the_terminal_tells_every_trial_the_verdict_and_what_is_next(root, finis
     [report] = [line.removeprefix("Report: ") for line in said.splitlines() if line.startswith("Report: ")]
     assert Path(report).is_relative_to(root / "reports" / "b")
     assert {path.name for path in Path(report).parent.iterdir()} == {
-        "report.html", "sweep.json", "recipe.json", "progress.png", "importance.png", "slices.png", "SOURCE.txt",
+        "report.html", "sweep.json", "recipe.json", "progress.png", "importance.png", "slices.png",
+        "SOURCE.txt",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Proposals are a function of the sweep's seed, the trial's number and earlier trials, and of nothing else."""
+"""Proposals are a function of the sweep's seed, the trial's number and earlier trials, and nothing else."""
 
 from __future__ import annotations
 
