@@ -1,4 +1,4 @@
-"""The sweep by its command, with a real Prefect server: trials side by side come to what they come to alone."""
+"""The sweep by its command, with a real Prefect server: trials side by side come to the same as alone."""
 
 from __future__ import annotations
 
