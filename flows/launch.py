@@ -241,7 +241,7 @@ def run_sweep(
     result = in_prefect(
         start, data=data, history=history, book=book, verbose=verbose, instruments=advanced.instruments
     )
-    print_sweep(result, book=book, seconds=time.monotonic() - started)
+    print_sweep(result, data=data, book=book, seconds=time.monotonic() - started)
 
 
 def in_prefect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -136,7 +137,7 @@ def build_search(file: Path | None, ranges: list[str] | None, given: Mapping[str
         raise ConfigError(what, name, "See `carryflow sweep --help`.") from None
 
 
-def print_sweep(result: Mapping[str, Any], *, book: str, seconds: float) -> None:
+def print_sweep(result: Mapping[str, Any], *, data: Path, book: str, seconds: float) -> None:
     """Print what the `sweep` flow returned: the trials, the verdict, what to do next, the report's path."""
     from flows.cli.summary import shown_path
     from flows.cli.terminal import heading, print_table
@@ -169,7 +170,8 @@ def print_sweep(result: Mapping[str, Any], *, book: str, seconds: float) -> None
         print(textwrap.fill(sentence, 100))
     report = publish_sweep(ref, book=book)
     if command := Store(resolve_root()).manifest(ref).summary["next"]:
-        print(f"\nNext, judge it on the sealed window:\n  {command}")
+        there = command.replace(" DATA ", f" {shlex.quote(str(data))} ", 1)
+        print(f"\nNext, judge it on the sealed window:\n  {there}")
         print(f"Recipe: {shown_path(report.parent / RECIPE)} (for --advanced)")
     print(f"Report: {shown_path(report)}")
     print(f"Took {duration(seconds)}.")

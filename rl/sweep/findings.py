@@ -99,9 +99,10 @@ def _details(summary: SweepSummary, best: TrialResult) -> list[str]:
         said.append(f"The best trial's {len(best.values)} seeds returned {low:+.2f} to {high:+.2f} %.")
     if len(values) > 1:
         top = values[-5:]
+        rest = f", all {len(values)} between {values[0]:+.2f} and {values[-1]:+.2f} %"
         said.append(
-            f"The {len(top)} best complete trials lie between {top[0]:+.2f} and {top[-1]:+.2f} %, "
-            f"all {len(values)} between {values[0]:+.2f} and {values[-1]:+.2f} %."
+            f"The {len(top)} best complete trials lie between {top[0]:+.2f} and {top[-1]:+.2f} %"
+            f"{rest if len(values) > len(top) else ''}."
         )
     chance = luck(summary)
     if chance is not None and chance.deviation == 0:

@@ -105,7 +105,7 @@ def importance_picture(summary: SweepSummary, size: Size) -> bytes:
 def slices_picture(summary: SweepSummary, size: Size) -> bytes:
     """Draw validation along each parameter, one small picture each."""
     names = [*summary.importance, *(n for n in summary.config.space if n not in summary.importance)]
-    columns = 2 if size.narrow else 4
+    columns = min(2 if size.narrow else 4, len(names))
     rows = math.ceil(len(names) / columns)
     figure = new_figure(size, 0.35 + rows * (1.55 if size.narrow else 1.75))
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
@@ -158,11 +158,14 @@ def _slice(ax: Axes, summary: SweepSummary, name: str, size: Size) -> None:
         ax.set_xlim(-0.5, len(place) - 0.5)
     elif values.log:
         ax.set_xscale("log")
-        ends = (values.low, math.sqrt(values.low * values.high), values.high)
+        ax.set_xlim(values.low / 1.12, values.high * 1.12)
+        ends = (values.low, math.sqrt(values.low * values.high), values.high)  # and the middle of the picture
         ax.xaxis.set_major_locator(FixedLocator(ends))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: minus(f"{v:.2g}")))
     else:
+        beyond = 0.06 * (values.high - values.low)
+        ax.set_xlim(values.low - beyond, values.high + beyond)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: minus(f"{v:g}")))
     for side in ax.spines.values():

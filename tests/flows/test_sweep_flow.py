@@ -1,4 +1,4 @@
-"""The sweep as a flow, every step real but without Prefect: what it finds, what it leaves, what it costs again."""
+"""The sweep as a flow, every step real but without Prefect: what it finds, leaves, and costs again."""
 
 from __future__ import annotations
 
@@ -359,18 +359,19 @@ def test_the_report_is_one_page_that_asks_nobody_and_tells_all(finished) -> None
 def test_the_terminal_tells_every_trial_the_verdict_and_what_is_next(root, finished, capsys) -> None:
     from flows.cli.sweep import print_sweep
 
-    print_sweep(finished[1], book="b", seconds=61.0)
+    print_sweep(finished[1], data=Path("my data"), book="b", seconds=61.0)
     said = capsys.readouterr().out
     found = summary_of(root, finished[1])
     rows = [line.split() for line in said.splitlines() if re.match(r"\s*\d+  (complete|pruned)", line)]
     assert sorted(int(row[0]) for row in rows) == list(range(12))
     assert found.best is not None and int(rows[0][0]) == found.best.number
-    assert "Next, judge it on the sealed window:\n  carryflow run --data DATA --book b" in said
+    assert "Next, judge it on the sealed window:\n  carryflow run --data 'my data' --book b" in said
     assert "is an optimistic figure" in " ".join(said.split())
     [report] = [line.removeprefix("Report: ") for line in said.splitlines() if line.startswith("Report: ")]
     assert Path(report).is_relative_to(root / "reports" / "b")
     assert {path.name for path in Path(report).parent.iterdir()} == {
-        "report.html", "sweep.json", "recipe.json", "progress.png", "importance.png", "slices.png", "SOURCE.txt",
+        "report.html", "sweep.json", "recipe.json", "progress.png", "importance.png", "slices.png",
+        "SOURCE.txt",
     }  # fmt: skip
 
 

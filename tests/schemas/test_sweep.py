@@ -67,7 +67,7 @@ def test_a_range_is_read_back_as_it_is_told(values) -> None:
     ["gamma", "=1,2", "gamma=", "gamma=1:2:3", "gamma=a,b", "gamma=1:2:log:log", "gamma=2:1", "gamma=1"],
 )
 def test_what_is_no_range_is_refused_by_name_of_the_flag(text) -> None:
-    with pytest.raises(ConfigError, match="^--search: '"):
+    with pytest.raises(ConfigError, match=r"^--search: '"):
         parse_range(text)
 
 

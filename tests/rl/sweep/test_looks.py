@@ -1,4 +1,4 @@
-"""Pruning: the bar of a rung is the median of what complete trials had reached there, as Optuna's pruner has it."""
+"""Pruning: the bar of a rung is the median of what complete trials had reached there, as Optuna has it."""
 
 from __future__ import annotations
 

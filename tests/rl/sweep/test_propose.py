@@ -1,4 +1,4 @@
-"""Proposals are a function of the sweep's seed, the trial's number and earlier trials, and of nothing else."""
+"""Proposals are a function of the sweep's seed, the trial's number and earlier trials, and nothing else."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ def test_trials_of_one_batch_know_of_each_other_and_differ() -> None:
     second = propose(CONFIG, Recipe(), EPISODES, 0, earlier, [first])
     assert first != second
     assert second == propose(CONFIG, Recipe(), EPISODES, 0, earlier, [first])
+    under_way = make_study(CONFIG, EPISODES, earlier, [first]).get_trials(deepcopy=False)[-1]
+    assert under_way.state == optuna.trial.TrialState.RUNNING and under_way.params == first
 
 
 def test_values_lie_in_their_ranges_and_can_be_typed() -> None:
