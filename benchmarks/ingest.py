@@ -5,8 +5,8 @@ sides may use two threads, and take turns. Seconds of the clock are what a perso
 does other work at the same time, seconds of the processor compare better, so both are told.
 
 Growth is shown with 0.1, 1 and 5 million rows, and with `--large` with 20 million (5 GB of CSV, 13 GB of
-disk, some minutes). A line is laid through seconds of the processor, each size counting for its share and not for
-its seconds: a start that costs the same whatever the size, and a time for each row.
+disk, some minutes). A line is laid through seconds of the processor, each size counting for its share and
+not for its seconds: a start that costs the same whatever the size, and a time for each row.
 """
 
 from __future__ import annotations

@@ -59,9 +59,7 @@ def backtest(
         INGEST,
         data,
         history or None,
-        max_bad_fraction=advanced.max_bad_fraction,
-        bars_open_stamped=advanced.history_bars_open_stamped,
-        instruments=advanced.instruments,
+        **advanced.input_rules(),
     )
     name_run(dataset, model if len(model) <= 64 else "")
     splits_needed = window != "all" and not (start and end)

@@ -73,9 +73,7 @@ def data_to_model(
         INGEST,
         data,
         history or None,
-        max_bad_fraction=advanced.max_bad_fraction,
-        bars_open_stamped=advanced.history_bars_open_stamped,
-        instruments=advanced.instruments,
+        **advanced.input_rules(),
     )
     name_run(dataset)
     refuse_stale(dataset, max_data_age_hours)

@@ -45,9 +45,7 @@ def paper_trade(
             INGEST,
             data,
             history or None,
-            max_bad_fraction=advanced.max_bad_fraction,
-            bars_open_stamped=advanced.history_bars_open_stamped,
-            instruments=advanced.instruments,
+            **advanced.input_rules(),
         )
         done = call(
             PAPER,

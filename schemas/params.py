@@ -6,7 +6,7 @@ No field is a union, so that every field has one input of one kind: what is "off
 
 from __future__ import annotations
 
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,14 @@ AUDIT_TIMES: Final = 10
 RunnerName = Literal[
     "inline", "process", "ray"
 ]  # where trainings and replays run that do not depend on each other
+
+
+class InputRules(TypedDict):
+    """What ingest is told of the files, by the names of its arguments."""
+
+    max_bad_fraction: float
+    bars_open_stamped: bool
+    instruments: str
 
 
 class Advanced(BaseModel):
@@ -63,6 +71,14 @@ class Advanced(BaseModel):
     resume_from: str = Field(
         "", description="Checkpoint file to start the weights from; empty starts afresh."
     )
+
+    def input_rules(self) -> InputRules:
+        """Return what ingest is to be told of the files."""
+        return {
+            "max_bad_fraction": self.max_bad_fraction,
+            "bars_open_stamped": self.history_bars_open_stamped,
+            "instruments": self.instruments,
+        }
 
     def one_hurdle(self) -> Self:
         """Return the same with what cash earns given once, and used by the ladder and by the gates alike.

@@ -112,9 +112,7 @@ def audit_data(
     dataset = ingest(
         data,
         history,
-        max_bad_fraction=advanced.max_bad_fraction,
-        bars_open_stamped=advanced.history_bars_open_stamped,
-        instruments=advanced.instruments,
+        **advanced.input_rules(),
     )
     built = build_features(dataset.ref, rules=rules, episode_hours=episode_hours)
     return audit(

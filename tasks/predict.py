@@ -54,9 +54,7 @@ def predict(
     dataset = ingest(
         data,
         history,
-        max_bad_fraction=advanced.max_bad_fraction,
-        bars_open_stamped=advanced.history_bars_open_stamped,
-        instruments=advanced.instruments,
+        **advanced.input_rules(),
     )
 
     from rl.checkpoint import load_checkpoint

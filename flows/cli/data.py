@@ -73,9 +73,7 @@ def validate(
     found = ingest(
         data,
         history,
-        max_bad_fraction=advanced.max_bad_fraction,
-        bars_open_stamped=advanced.history_bars_open_stamped,
-        instruments=advanced.instruments,
+        **advanced.input_rules(),
     )
     described = quality(
         found.ref, book=book, limits=advanced.gates.drift, episode_hours=advanced.training.episode_hours

@@ -59,9 +59,7 @@ def paper_trade(
             dataset = ingest(
                 data,
                 history,
-                max_bad_fraction=advanced.max_bad_fraction,
-                bars_open_stamped=advanced.history_bars_open_stamped,
-                instruments=advanced.instruments,
+                **advanced.input_rules(),
             )
             done = trade(dataset.ref, book=book, presets=presets, capital=initial_capital)
     finally:
@@ -148,9 +146,7 @@ def paper(
     dataset = ingest(
         data,
         history,
-        max_bad_fraction=advanced.max_bad_fraction,
-        bars_open_stamped=advanced.history_bars_open_stamped,
-        instruments=advanced.instruments,
+        **advanced.input_rules(),
     )
     checks = paper_check(dataset.ref, book=book)
     progress.done()

@@ -1,7 +1,11 @@
+import numpy as np
 import pandas as pd
 import pytest
+from pandera.errors import SchemaErrors
 
-from schemas.tables import HISTORY, OPPORTUNITIES, RULES
+from schemas.columns import COLUMNS
+from schemas.ingest.clean import broken_rules
+from schemas.tables import DTYPES, HISTORY, OPPORTUNITIES, ROW_RULES, RULES, SCHEMAS
 
 BROKEN = [
     ("entry_time", "", "missing_value"),
@@ -178,3 +182,54 @@ def test_clean_tables_hold_their_schemas_and_types(workshop):
     assert set(opportunities["long_exchange"]) == {"binance"} and set(history["exchange"]) == {"binance"}
     assert opportunities["long_next_funding_time"].notna().all()
     assert pd.api.types.is_string_dtype(opportunities["subType"])
+
+
+@pytest.mark.parametrize("table", ["opportunities", "history"])
+def test_what_ingest_says_of_each_row_is_what_pandera_says(table):
+    """One value in twenty is hostile, so that most rows break a rule or several and some none."""
+    rng = np.random.default_rng(5)
+    hostile = {
+        "number": [np.nan, np.inf, -np.inf, 0.0, -1.0, 1e-16, 1e13, 0.06, 3.0, 8.0, 100.0, 1e5],
+        "time": [None, "2009-12-31", "2100-01-01", "2025-03-05", "2025-03-30"],
+        "symbol": [None, "", "x" * 101, "BTC"],
+        "venue": [None, "binance", "bybit"],
+    }
+    columns = {}
+    for column in COLUMNS[table]:
+        number = {"fund_apr": 1095.0}.get(column.name.removesuffix("_24h_proj").removesuffix("_3d_proj"), 1.0)
+        number = 0.01 if column.name.endswith("funding_rate") else number
+        usual = {"number": number, "time": "2025-03-04", "symbol": "ETH", "venue": column.name}[column.kind]
+        said = [usual if rng.random() < 0.95 else rng.choice(hostile[column.kind]) for _ in range(400)]
+        if column.kind == "time":
+            columns[column.name] = pd.Series(pd.to_datetime(said, utc=True)).astype(DTYPES["time"])
+        else:
+            columns[column.name] = pd.Series(said, dtype=DTYPES[column.kind])
+    frame = pd.DataFrame(columns)
+    mine = {(int(p), c, r) for p, c, r in broken_rules(frame, table).itertuples(index=False)}
+
+    with pytest.raises(SchemaErrors) as told:
+        SCHEMAS[table].validate(frame, lazy=True)
+    theirs = set()
+    for error in told.value.schema_errors:
+        if error.check == "not_nullable":
+            bad, rule = frame[error.schema.name].isna(), "missing_value"
+        else:
+            bad, rule = ~error.check_output.reindex(frame.index, fill_value=True), error.check.name
+        column = ROW_RULES[rule][0] if rule in ROW_RULES else error.schema.name
+        theirs |= {(int(position), column, rule) for position in frame.index[bad.to_numpy(dtype=bool)]}
+    assert mine == theirs
+    assert {rule for *_, rule in mine} >= {
+        "missing_value",
+        "not_finite",
+        "time_out_of_range",
+        "name_too_long",
+    }
+    assert len({position for position, *_ in mine}) < len(frame)
+
+
+def test_a_column_of_another_type_is_the_parsers_fault_and_no_bad_value():
+    frame = pd.DataFrame({column.name: pd.Series(dtype=DTYPES[column.kind]) for column in COLUMNS["history"]})
+    assert broken_rules(frame, "history").empty
+    frame["price"] = frame["price"].astype("int64")
+    with pytest.raises(TypeError, match="the column 'price' is of int64"):
+        broken_rules(frame, "history")

@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 from rl.judge.trials import count_trials
+from rl.market.build import build_days
+from rl.market.days import write_day
 from schemas.backtest import BacktestSummary, Ladder
 from schemas.checkpoint import TrainingResult
 from schemas.errors import ConfigError, DataError
@@ -91,6 +93,80 @@ def test_a_day_that_did_not_change_is_not_built_again(artifacts: Path, sample: P
     built = build(longer)
     assert built.manifest.summary["days_reused"] >= days - 2
     assert built.manifest.summary["days"] == days
+
+
+def test_a_day_that_fails_ends_the_step_and_days_before_it_stay(
+    artifacts: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rl.market import build as build_module
+
+    real, built = build_module.build_hours, []
+
+    def fail_at_the_fourth(*args: object) -> object:
+        built.append(args)
+        if len(built) == 4:
+            raise RuntimeError("the fourth day")
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(build_module, "build_hours", fail_at_the_fourth)
+    with pytest.raises(RuntimeError, match="the fourth day"):
+        build(sample)
+    assert len(built) == 4  # nobody goes on without a closing state
+    store = Store(artifacts)
+    assert (len(store.refs("features-day")), len(store.refs("features"))) == (3, 0)
+    assert not list(store.folder.glob(".tmp-*"))
+    monkeypatch.undo()
+    monkeypatch.setenv("CARRYFLOW_ARTIFACTS", str(artifacts))
+    assert build(sample).manifest.summary["days_reused"] == 3
+
+
+def test_days_found_and_days_built_make_the_same_features(artifacts: Path, sample: Path) -> None:
+    once = build(sample)
+    store = Store(artifacts)
+    for number, ref in enumerate(store.refs("features-day")):
+        if number % 2:  # every other day, in no order: its closing state is read, or built anew
+            store.set_aside(ref)
+    store.set_aside(once.ref)
+    again = build(sample)
+    assert 0 < again.manifest.summary["days_reused"] < again.manifest.summary["days"]
+    assert again.manifest.files == once.manifest.files
+    days = {path.name: path for path in sorted((again.path / "days").iterdir())}
+    assert [path.stat().st_nlink for path in days.values()] == [2] * len(days)  # linked, not copied
+    assert_as_one_build(again, ingest(sample).path)
+
+
+def assert_as_one_build(built: Cached, dataset: Path) -> None:
+    """Hold the days of features against those that a data set gives in one go, in memory."""
+    frames = [
+        pd.concat([pd.read_parquet(path) for path in sorted((dataset / table).iterdir())], ignore_index=True)
+        for table in ("opportunities", "history")
+    ]
+    days = sorted((built.path / "days").iterdir())
+    for path, day in zip(days, build_days(*frames), strict=True):
+        write_day(day, path.parents[3] / "expected.zip")
+        assert path.read_bytes() == (path.parents[3] / "expected.zip").read_bytes(), path.name
+
+
+def test_a_row_that_changed_changes_what_the_next_days_know_of_it(
+    artifacts: Path, sample: Path, tmp_path: Path
+) -> None:
+    before = build(sample)
+    changed = tmp_path / "changed"
+    shutil.copytree(sample, changed)
+    history = (sample / "market_history.csv").read_text(encoding="utf-8").splitlines()
+    number = max(i for i, line in enumerate(history) if line.startswith("2025-09-02T23:00"))
+    cells = history[number].split(",")
+    price = history[0].split(",").index("price")
+    cells[price] = str(float(cells[price]) * 1.001)
+    history[number] = ",".join(cells)
+    (changed / "market_history.csv").write_text("\n".join(history) + "\n", encoding="utf-8")
+    dataset = ingest(changed)
+    after = build(changed)
+    one, other = ({file.path: file.sha256 for file in made.manifest.files} for made in (before, after))
+    differ = {path for path in one if path.startswith("days/") and one[path] != other[path]}
+    assert differ >= {"days/2025-09-02.zip", "days/2025-09-03.zip"}
+    assert after.manifest.summary["days_reused"] == after.manifest.summary["days"] - len(differ)
+    assert_as_one_build(after, dataset.path)
 
 
 def test_other_episodes_split_anew_without_building_a_day(artifacts: Path, sample: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from schemas.errors import ConfigError
 from schemas.manifest import Manifest, Ref
+from tasks import store as store_module
 from tasks.files import sha256_file
 from tasks.store import ArtifactDamaged, ArtifactMissing, Store, book_dir, content_hash, resolve_root
 
@@ -164,6 +166,53 @@ def test_an_exception_leaves_nothing_behind(store):
         raise KeyboardInterrupt
     assert temporary(store) == []
     assert store.refs() == []
+
+
+def test_everything_is_on_the_disk_before_it_is_an_artifact(store, monkeypatch):
+    """Also where there are so many files that several are waited for at once."""
+    for count, key in ((1, "a" * 16), (40, "b" * 16)):
+        synced, at_rename = [], []
+        real_sync, real_rename = os.fsync, Path.rename
+
+        def sync(handle, done=synced, real=real_sync):
+            real(handle)
+            done.append(os.path.realpath(f"/proc/self/fd/{handle}"))
+
+        def rename(path, target, done=synced, seen=at_rename, real=real_rename):
+            seen.append((path, set(done)))
+            return real(path, target)
+
+        with monkeypatch.context() as patch, store.tmp() as folder:
+            patch.setattr(os, "fsync", sync)
+            patch.setattr(Path, "rename", rename)
+            (folder / "days").mkdir()
+            for number in range(count):
+                (folder / "days" / str(number)).write_text(str(number))
+            ref = store.publish(folder, manifest(key=key))
+        (moved, before), = at_rename  # fmt: skip
+        files = {entry.path for entry in store.manifest(ref).files} | {"manifest.json", "days", "."}
+        assert {os.path.realpath(moved / name) for name in files} == before
+        assert synced[-1] == str(store.path(ref).parent)
+
+
+def test_a_second_name_of_a_published_file_is_neither_hashed_nor_waited_for_again(store, monkeypatch):
+    first = publish(store)
+    entry = store.manifest(first).files[0]
+    hashed = []
+    real = store_module.sha256_file
+    monkeypatch.setattr(store_module, "sha256_file", lambda path: hashed.append(path.name) or real(path))
+    with store.tmp() as folder:
+        (folder / "second.txt").hardlink_to(store.path(first) / "a.txt")
+        (folder / "own.txt").write_text("own")
+        second = store.publish(folder, manifest(key="c" * 16), linked={"second.txt": entry})
+    assert hashed == ["own.txt"]
+    monkeypatch.undo()
+    found = {one.path: one for one in store.verify(second).files}
+    assert (found["second.txt"].sha256, found["second.txt"].bytes) == (entry.sha256, entry.bytes)
+    (store.path(first) / "a.txt").write_text("HELLO")  # both names are of one file
+    for ref in (first, second):
+        with pytest.raises(ArtifactDamaged, match="has changed"):
+            store.verify(ref)
 
 
 def test_only_plain_files_in_a_folder_of_tmp_can_be_published(store, tmp_path):
