@@ -158,17 +158,18 @@ def desk_pages(
 
 def main(words: list[str] | None = None) -> int:
     """Take pictures of a server that runs: `make screenshots`."""
+    import flows.settings
+
+    flows.settings.apply()  # finds the server's secret; Prefect reads it when it is imported
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.client.schemas.sorting import FlowRunSort
 
-    import flows
     from flows.desk.access import AUTH, URL
 
     parser = argparse.ArgumentParser(prog="make screenshots", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("artifacts/screenshots"))
     asked = parser.parse_args(words)
-    flows.settings.apply()
     if CHROMIUM is None:
         print(WHY_NOT, file=sys.stderr)
         return 2
