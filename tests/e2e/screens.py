@@ -183,7 +183,9 @@ def main(words: list[str] | None = None) -> int:
         print("No retrain has completed on this server yet.", file=sys.stderr)
         return 2
     url = os.environ[URL].removesuffix("/api")
-    reports = sorted(Path("artifacts/reports").glob("*/*/report.html"), key=lambda path: path.stat().st_mtime)
+    made = Path("artifacts")  # a worker's runs leave theirs in the store, the command line's are laid out
+    found = [*made.glob("reports/*/*/report.html"), *made.glob("store/judgement/*/report.html")]
+    reports = sorted(found, key=lambda path: path.stat().st_mtime)
     pages = desk_pages(
         url, str(runs[0].id), runs[0].name, str(deployment.id), reports[-1] if reports else None
     )
