@@ -38,20 +38,23 @@ def paper_picture(ledgers: Mapping[str, Sequence[PaperLine]], size: Size = WIDE)
     figure = new_figure(size, 3.4)
     ax = aligned_axes(figure, size)
     ends = []
-    for name, lines in ledgers.items():
+    several = len({lines[0].preset for lines in ledgers.values()}) > 1
+    for lines in ledgers.values():
         colour = _COLOURS[lines[0].alias]
         times = np.array([line.hour.replace(tzinfo=None) for line in lines], "datetime64[s]")
         gain = 100.0 * (np.array([line.nlv for line in lines]) / lines[0].nlv - 1.0)
         ax.plot(times, gain, color=colour, linewidth=1.8, linestyle=_STYLES[lines[0].preset])
         moved = [i for i, line in enumerate(lines) if line.begins and i]
         ax.plot(times[moved], gain[moved], linestyle="none", marker="|", markersize=12, color=colour)
+        name = f"{lines[0].alias}\n {lines[0].preset}" if several else lines[0].alias  # there is little room
         ends.append((name, float(gain[-1]), colour))
     clean(ax)
     percent_axis(ax)
     date_axis(ax, size)
     ax.margins(x=0)
     low, high = ax.get_ylim()
-    heights = spread_out([end for _, end, _ in ends], low, high, (high - low) * 0.07)
+    gap = min(0.18 if several else 0.13, 1.0 / len(ends))  # of the height, for three lines or two
+    heights = spread_out([end for _, end, _ in ends], low, high, (high - low) * gap)
     for (name, end, colour), y in zip(ends, heights, strict=True):
         ax.annotate(
             f" {name}\n {minus(f'{end:+.2f} %')}",

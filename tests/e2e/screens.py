@@ -158,17 +158,18 @@ def desk_pages(
 
 def main(words: list[str] | None = None) -> int:
     """Take pictures of a server that runs: `make screenshots`."""
+    import flows.settings
+
+    flows.settings.apply()  # finds the server's secret; Prefect reads it when it is imported
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.client.schemas.sorting import FlowRunSort
 
-    import flows
     from flows.desk.access import AUTH, URL
 
     parser = argparse.ArgumentParser(prog="make screenshots", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("artifacts/screenshots"))
     asked = parser.parse_args(words)
-    flows.settings.apply()
     if CHROMIUM is None:
         print(WHY_NOT, file=sys.stderr)
         return 2
@@ -182,7 +183,9 @@ def main(words: list[str] | None = None) -> int:
         print("No retrain has completed on this server yet.", file=sys.stderr)
         return 2
     url = os.environ[URL].removesuffix("/api")
-    reports = sorted(Path("artifacts/reports").glob("*/*/report.html"), key=lambda path: path.stat().st_mtime)
+    made = Path("artifacts")  # a worker's runs leave theirs in the store, the command line's are laid out
+    found = [*made.glob("reports/*/*/report.html"), *made.glob("store/judgement/*/report.html")]
+    reports = sorted(found, key=lambda path: path.stat().st_mtime)
     pages = desk_pages(
         url, str(runs[0].id), runs[0].name, str(deployment.id), reports[-1] if reports else None
     )
