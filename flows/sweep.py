@@ -70,9 +70,7 @@ def sweep(
         INGEST,
         data,
         history or None,
-        max_bad_fraction=advanced.max_bad_fraction,
-        bars_open_stamped=advanced.history_bars_open_stamped,
-        instruments=advanced.instruments,
+        **advanced.input_rules(),
     )
     name_run(dataset)
     features = call(FEATURES, dataset, rules=advanced.rules, episode_hours=advanced.training.episode_hours)

@@ -247,8 +247,10 @@ def _day_after(
         past = read_history(found["history"]) if "history" in found else history_rows(None)
         closing = None
         if before is not None:
-            assert before.closing is not None or before.file is not None
-            closing = before.closing or read_closing(before.file)
+            closing = before.closing
+            if closing is None:
+                assert before.file is not None
+                closing = read_closing(before.file)
         day = build_hours(rows, past, closing, plan.start_ms, plan.n_hours)
         digest = day.closing.digest()
         handed.set_result(_Handed(digest, day.closing, None))
