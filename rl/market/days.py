@@ -50,12 +50,7 @@ _PAIRS: Final = {
     "depth": "orderbook_depth_usd",
     "profit_24h": "fund_profit_24h_proj",
 }
-_CLOSING: Final = (
-    ("closing_instruments", KnownInstruments),
-    ("closing_pairs", KnownPairs),
-    ("closing_rows", OpportunityRows),
-    ("closing_history", HistoryRows),
-)
+_CLOSING: Final = ("closing_instruments", "closing_pairs", "closing_rows", "closing_history")
 
 
 def write_day(features: DayFeatures, path: Path) -> None:
@@ -101,9 +96,9 @@ def write_day(features: DayFeatures, path: Path) -> None:
 
     closing = features.closing
     parts = (closing.instruments, closing.pairs, closing.pending_rows, closing.pending_history)
-    for (name, _), part in zip(_CLOSING, parts, strict=True):
+    for name, part in zip(_CLOSING, parts, strict=True):
         tables[name] = dict(vars(part))
-    write_tables(path, tables, {"panel": size, _CLOSING[0][0]: {"end_us": closing.end_us}})
+    write_tables(path, tables, {"panel": size, _CLOSING[0]: {"end_us": closing.end_us}})
 
 
 def read_closing(path: Path) -> Closing:
@@ -112,9 +107,16 @@ def read_closing(path: Path) -> Closing:
     Raises:
         OSError: The file is not there, or is none of these.
     """
-    parts = read_tables(path, [name for name, _ in _CLOSING])
-    instruments, pairs, rows, history = (kind(**parts[name][0]) for name, kind in _CLOSING)
-    return Closing(parts[_CLOSING[0][0]][1]["end_us"], instruments, pairs, rows, history)
+    tables = read_tables(path, _CLOSING)
+    columns = [tables[name][0] for name in _CLOSING]
+    end_us = tables[_CLOSING[0]][1]["end_us"]
+    return Closing(
+        end_us,
+        KnownInstruments(**columns[0]),
+        KnownPairs(**columns[1]),
+        OpportunityRows(**columns[2]),
+        HistoryRows(**columns[3]),
+    )
 
 
 def read_day(path: Path, *, closing: bool = True) -> DayFeatures:

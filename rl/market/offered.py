@@ -102,7 +102,8 @@ def offered(days: Sequence[DayOffers], rules: MarketRules) -> Offered:
         )
         half = half_spread(day.bid_ask, day.volume, np.ones(len(day.volume), dtype=bool), rules)
         costed = day.raw.copy()
-        costed[(*np.nonzero(day.filled), SLOT_FEATURES.index("round_trip_cost_percent"))] = 200.0 * (
+        hour, slot = np.nonzero(day.filled)
+        costed[hour, slot, SLOT_FEATURES.index("round_trip_cost_percent")] = 200.0 * (
             long + short + 2.0 * half
         )
         raw.append(costed)
