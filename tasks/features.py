@@ -174,13 +174,11 @@ class _Handed:
 
     Attributes:
         digest: Of its closing state.
-        closing: That state, where it has just been built; else it is in the file.
-        file: The day's.
+        state: That state where it has just been built, else the day's file, which holds it.
     """
 
     digest: str
-    closing: Closing | None
-    file: Path | None
+    state: Closing | Path
 
 
 def _link(source: Path, target: Path) -> bool:
@@ -247,13 +245,10 @@ def _day_after(
         past = read_history(found["history"]) if "history" in found else history_rows(None)
         closing = None
         if before is not None:
-            closing = before.closing
-            if closing is None:
-                assert before.file is not None
-                closing = read_closing(before.file)
+            closing = read_closing(before.state) if isinstance(before.state, Path) else before.state
         day = build_hours(rows, past, closing, plan.start_ms, plan.n_hours)
         digest = day.closing.digest()
-        handed.set_result(_Handed(digest, day.closing, None))
+        handed.set_result(_Handed(digest, day.closing))
         write_day(day, folder / DAY_FILE)
         built.append(day_offers(day))
         return {"hours": plan.n_hours, "closing": digest}
@@ -263,5 +258,5 @@ def _day_after(
         store, DAY_STEP, modules=("tasks.features",), inputs=inputs, params=params, compute=compute
     )
     if not built:
-        handed.set_result(_Handed(cached.manifest.summary["closing"], None, cached.path / DAY_FILE))
+        handed.set_result(_Handed(cached.manifest.summary["closing"], cached.path / DAY_FILE))
     return _Day(cached, built[0] if built and not cached.adopted else None)

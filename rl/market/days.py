@@ -107,14 +107,15 @@ def read_closing(path: Path) -> Closing:
     Raises:
         OSError: The file is not there, or is none of these.
     """
-    parts = read_tables(path, _CLOSING)
-    instruments, pairs, rows, history = (parts[name][0] for name in _CLOSING)
+    tables = read_tables(path, _CLOSING)
+    columns = [tables[name][0] for name in _CLOSING]
+    end_us = tables[_CLOSING[0]][1]["end_us"]
     return Closing(
-        parts[_CLOSING[0]][1]["end_us"],
-        KnownInstruments(**instruments),
-        KnownPairs(**pairs),
-        OpportunityRows(**rows),
-        HistoryRows(**history),
+        end_us,
+        KnownInstruments(**columns[0]),
+        KnownPairs(**columns[1]),
+        OpportunityRows(**columns[2]),
+        HistoryRows(**columns[3]),
     )
 
 

@@ -1,7 +1,7 @@
 """Tables of numpy columns in one file, whose bytes depend on their content alone.
 
-The file is a zip archive with an Arrow file for each table, `panel.arrow` and so on, which pandas
-(`read_feather`), DuckDB and others open as they are. One file is one to write, to hash and to wait for until
+The file is a zip archive with an Arrow file for each table, `panel.arrow` and so on, which pandas opens as
+they are (`read_feather`). One file is one to write, to hash and to wait for until
 it is on the disk; Arrow's own form takes a third of the time of Parquet's, in the same room.
 """
 
