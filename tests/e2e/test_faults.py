@@ -121,7 +121,8 @@ def test_killed_in_each_step_a_run_resumes_and_ends_with_the_hashes_of_an_undist
             lock.unlink()  # their holders are dead: only so that the next one is seen to begin
     finish(sample, root)
     assert hashes(root) == hashes(undisturbed)
-    assert len(hashes(root)) > 50
+    compared = {name.partition("/")[0] for name in hashes(root)}
+    assert compared >= set(STEPS) - {"promote"}, "every step has left something to compare"
     ends = [Registry(one, "sample").state() for one in (root, undisturbed)]
     assert list(ends[0].versions) == list(ends[1].versions)
     assert ends[0].aliases == ends[1].aliases
