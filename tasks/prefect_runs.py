@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # The names of the flows in flows/, by which their runs are known.
 FLOWS: Final = (
     *("data-to-model", "train", "backtest", "walk-forward", "certify"),
-    *("gc", "paper-trade", "promote"),
+    *("gc", "paper-trade", "promote", "sweep"),
 )
 _PAGE: Final = 200  # the server's largest answer
 
