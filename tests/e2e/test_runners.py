@@ -179,7 +179,7 @@ def two_nodes(server: Api) -> Iterator[dict[str, Any]]:
 def test_a_node_killed_in_mid_training_changes_no_hash(
     two_nodes: dict[str, Any], start: Start, sample: Path, tmp_path: Path
 ) -> None:
-    episodes = "500"
+    episodes = "3000"  # long enough for both to keep a state, at ten seconds each, before one of them ends
     undisturbed, root = tmp_path / "undisturbed", tmp_path / "artifacts"
     address = {"RAY_ADDRESS": two_nodes["address"], **LOOPBACK}
     process = start(*longer(sample, episodes, "--runner", "ray"), root=root, **address)
