@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,31 +39,25 @@ def run_data_to_model(
     from tasks.extras import refuse_runner
 
     refuse_runner(runner)
-    parameters: dict[str, Any] = {
-        "data": str(data),
-        "history": str(history or ""),
-        "book": book,
-        "preset": preset,
-        "seed": seed,
-        "seeds": seeds,
-        "num_episodes": num_episodes,
-        "time_budget": time_budget,
-        "runner": runner,
-        "workers": workers,
-        "dry_run": dry_run,
-        "max_data_age_hours": max_data_age_hours,
-        "advanced": advanced,
-    }
-
-    def start() -> dict[str, Any]:
-        from flows.data_to_model import data_to_model
-
-        result: dict[str, Any] = data_to_model(**_given(parameters))
-        return result
-
     started = time.monotonic()
-    result = in_prefect(
-        start, data=data, history=history, book=book, verbose=verbose, instruments=advanced.instruments
+    result = _run(
+        "data_to_model",
+        data=data,
+        history=history,
+        book=book,
+        advanced=advanced,
+        verbose=verbose,
+        asked={
+            "preset": preset,
+            "seed": seed,
+            "seeds": seeds,
+            "num_episodes": num_episodes,
+            "time_budget": time_budget,
+            "runner": runner,
+            "workers": workers,
+            "dry_run": dry_run,
+            "max_data_age_hours": max_data_age_hours,
+        },
     )
     if "skipped" in result:
         return  # it was said while it ran
@@ -85,32 +81,21 @@ def run_train(
     from flows.cli.summary import print_training
     from tasks.checkpoints import copy_checkpoints
 
-    parameters: dict[str, Any] = {
-        "data": str(data),
-        "history": str(history or ""),
-        "book": book,
-        "preset": preset,
-        "seed": seed,
-        "num_episodes": num_episodes,
-        "time_budget": time_budget,
-        "advanced": advanced,
-    }
-
-    def start() -> dict[str, Any]:
-        from flows.train import train
-
-        result: dict[str, Any] = train(**_given(parameters))
-        return result
-
     started = time.monotonic()
-    result = in_prefect(
-        start,
+    result = _run(
+        "train",
         data=data,
         history=history,
         book=book,
+        advanced=advanced,
         verbose=verbose,
         model=advanced.resume_from,
-        instruments=advanced.instruments,
+        asked={
+            "preset": preset,
+            "seed": seed,
+            "num_episodes": num_episodes,
+            "time_budget": time_budget,
+        },
     )
     copied = copy_checkpoints(result["model"], checkpoint_dir)
     print_training(result, copied, seconds=time.monotonic() - started)
@@ -135,35 +120,24 @@ def run_backtest(
     """Run `backtest` here, print its summary and return its report; the parameters are the flow's."""
     from flows.cli.summary import print_backtest
 
-    parameters: dict[str, Any] = {
-        "data": str(data),
-        "history": str(history or ""),
-        "model": model,
-        "book": book,
-        "preset": preset,
-        "window": window,
-        "start": start,
-        "end": end,
-        "random_runs": random_runs,
-        "seed": seed,
-        "stress": stress,
-        "advanced": advanced,
-    }
-
-    def begin() -> dict[str, Any]:
-        from flows.backtest import backtest
-
-        result: dict[str, Any] = backtest(**_given(parameters))
-        return result
-
-    result = in_prefect(
-        begin,
+    result = _run(
+        "backtest",
         data=data,
         history=history,
         book=book,
+        advanced=advanced,
         verbose=verbose,
         model=model,
-        instruments=advanced.instruments,
+        asked={
+            "model": model,
+            "preset": preset,
+            "window": window,
+            "start": start,
+            "end": end,
+            "random_runs": random_runs,
+            "seed": seed,
+            "stress": stress,
+        },
     )
     return print_backtest(result, book=book)
 
@@ -184,23 +158,9 @@ def run_walk_forward(
 
     refuse_start(advanced)
     refuse_runner(asked["runner"])
-    parameters: dict[str, Any] = {
-        "data": str(data),
-        "history": str(history or ""),
-        "book": book,
-        "advanced": advanced,
-        **asked,
-    }
-
-    def start() -> dict[str, Any]:
-        from flows.walk_forward import walk_forward
-
-        result: dict[str, Any] = walk_forward(**_given(parameters))
-        return result
-
     started = time.monotonic()
-    result = in_prefect(
-        start, data=data, history=history, book=book, verbose=verbose, instruments=advanced.instruments
+    result = _run(
+        "walk_forward", data=data, history=history, book=book, advanced=advanced, verbose=verbose, asked=asked
     )
     print_walk_forward(result, book=book, seconds=time.monotonic() - started)
 
@@ -223,55 +183,63 @@ def run_sweep(
     refuse_start(advanced)
     refuse_runner(asked["runner"])
     require_optuna()
-    parameters: dict[str, Any] = {
-        "data": str(data),
-        "history": str(history or ""),
-        "book": book,
-        "advanced": advanced,
-        **asked,
-    }
-
-    def start() -> dict[str, Any]:
-        from flows.sweep import sweep
-
-        result: dict[str, Any] = sweep(**_given(parameters))
-        return result
-
     started = time.monotonic()
-    result = in_prefect(
-        start, data=data, history=history, book=book, verbose=verbose, instruments=advanced.instruments
+    result = _run(
+        "sweep", data=data, history=history, book=book, advanced=advanced, verbose=verbose, asked=asked
     )
     print_sweep(result, data=data, book=book, seconds=time.monotonic() - started)
 
 
-def in_prefect(
-    start: Callable[[], dict[str, Any]],
+def _run(
+    flow: str,
     *,
     data: Path,
     history: Path | None,
     book: str,
+    advanced: Advanced,
+    asked: Mapping[str, Any],
     verbose: bool,
     model: str = "",
-    instruments: str = "",
 ) -> dict[str, Any]:
-    """Call a flow with quiet logs and live progress.
+    """Call a flow here with what was given, and return what it returned.
 
-    What can be refused without a server is refused before one is started. Without a
-    `PREFECT_API_URL` Prefect starts a server of its own for the run.
+    What can be refused without a server is refused before one is started.
 
     Args:
-        start: Imports and calls the flow.
-        data: Looked at before, like the next two, the model and the instruments.
+        flow: Its name, which is that of its module too.
+        data: One of the parameters that every flow has, like the three that follow. Looked at before.
         history: See above.
         book: See above.
+        advanced: See above; of it, the table of instruments is looked at.
+        asked: The others by name; None is what was not given, so that the flow's own default holds.
+        verbose: See `in_prefect`.
         model: A file, alias or version that has to be there; empty is none.
-        instruments: Table of instruments; empty is the one in the data folder, if any.
-        verbose: Leave Prefect's own lines on the console.
 
     Raises:
         UserError: Whatever a step refused.
     """
-    _refuse_early(data, history, book, model, instruments)
+    _refuse_early(data, history, book, model, advanced.instruments)
+    with in_prefect(verbose=verbose):
+        call = getattr(import_module(f"flows.{flow}"), flow)  # imported now that Prefect's settings stand
+        result: dict[str, Any] = call(
+            data=str(data),
+            history=str(history or ""),
+            book=book,
+            advanced=advanced,
+            **{name: value for name, value in asked.items() if value is not None},
+        )
+    return result
+
+
+@contextmanager
+def in_prefect(*, verbose: bool) -> Iterator[None]:
+    """Let a flow run here, with quiet logs and live progress.
+
+    Without a `PREFECT_API_URL` Prefect starts a server of its own for the run.
+
+    Args:
+        verbose: Leave Prefect's own lines on the console.
+    """
     settings.apply_script(verbose=verbose)
     # A run alone with its own server needs no heartbeat: nobody would hear it, and its thread costs a second.
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -287,7 +255,7 @@ def in_prefect(
     show_logs(progress)
     try:
         with temporary_settings(overrides):
-            return start()
+            yield
     finally:
         progress.done()
         ui.set_terminal(None)
@@ -307,8 +275,3 @@ def _refuse_early(data: Path, history: Path | None, book: str, model: str, instr
     load_instruments(data, Path(instruments) if instruments else None)
     for file in discover(data, history).files:
         match_columns(file.path, ",".join(read_header(file.path)), file.table)
-
-
-def _given(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what was not given, so that the flow's own default holds."""
-    return {name: value for name, value in parameters.items() if value is not None}

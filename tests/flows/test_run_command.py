@@ -9,6 +9,7 @@ import shlex
 import shutil
 import webbrowser
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,17 @@ def results(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         made = step.fn(*args, **kwargs)
         return made if isinstance(made, Ref | tuple) else made.data
 
-    def here(start: Callable[[], dict[str, Any]], **_: Any) -> dict[str, Any]:
-        returned.append(start())
-        return returned[-1]
+    def kept(flow: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        def run(**given: Any) -> dict[str, Any]:
+            returned.append(flow(**given))
+            return returned[-1]
+
+        return run
 
     for module, name in ((flows.data_to_model, "data_to_model"), (flows.backtest, "backtest")):
         monkeypatch.setattr(module, "call", call)
-        monkeypatch.setattr(module, name, getattr(module, name).fn)
-    monkeypatch.setattr(flows.launch, "in_prefect", here)
+        monkeypatch.setattr(module, name, kept(getattr(module, name).fn))
+    monkeypatch.setattr(flows.launch, "in_prefect", lambda **_: nullcontext())
     return returned
 
 
