@@ -66,6 +66,7 @@ def sweep(
     set_: o.Set = None,
     advanced: o.AdvancedFile = None,
     artifacts: o.Artifacts = None,
+    store: o.SharedStore = None,
     verbose: o.Verbose = False,
 ) -> None:  # fmt: skip
     """Search for a better recipe: learning rate, entropy bonus, discount, the carry potential and so on.
@@ -80,7 +81,7 @@ def sweep(
     from flows.cli.train import common_flags, use_artifacts
     from flows.launch import run_sweep
 
-    use_artifacts(artifacts)
+    use_artifacts(artifacts, store)
     flags = common_flags(
         max_bad_fraction, history_bars_open_stamped, device, initial_capital, funding_boundary, instruments
     )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from flows.cli.main import app
 from flows.naming import data_name
 from schemas.checkpoint import BEST_MODEL
 from schemas.manifest import Ref
@@ -46,7 +49,7 @@ def hits(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     for module, name in ((flows.data_to_model, "data_to_model"), (flows.backtest, "backtest")):
         monkeypatch.setattr(module, "call", call)
         monkeypatch.setattr(module, name, getattr(module, name).fn)
-    monkeypatch.setattr(flows.launch, "in_prefect", lambda start, **_: start())
+    monkeypatch.setattr(flows.launch, "in_prefect", lambda **_: nullcontext())
     return found
 
 
@@ -136,3 +139,15 @@ def test_status_tells_of_the_shared_store_and_of_what_stays_here(
         f"shared store: file://{mounted} answers; registry, ledger, locks, resume state and paper portfolios "
         f"stay below {here}" in there.out
     )
+
+
+def test_every_command_that_works_on_artifacts_can_share_them() -> None:
+    """All but those of `registry`, whose books stay on their machine."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    flags = {
+        name: {flag for parameter in command.params for flag in parameter.opts}
+        for name, command in commands.items()
+    }
+    there = {name for name, own in flags.items() if "--artifacts" in own}
+    assert len(there) > 10
+    assert {name for name in there if "--store" not in flags[name]} == set()
