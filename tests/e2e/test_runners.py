@@ -23,7 +23,7 @@ from tasks.ledger import Ledger
 from tasks.store import Store, content_hash
 from tests.e2e.helpers import PROJECT, Api, Start, end
 from tests.e2e.test_interruptions import assert_whole
-from tests.e2e.test_walk_forward import told, words
+from tests.e2e.test_walk_forward import told, undisturbed, words
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(1800)]
 needs_ray = pytest.mark.skipif(
@@ -74,21 +74,10 @@ def longer(sample: Path, episodes: str, *more: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def inline(server: Api, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+def inline(server: Api, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A root after a walk-forward in one process, and what it printed."""
-    from tests.e2e.helpers import SCRIPT
-
     root = tmp_path_factory.mktemp("inline") / "artifacts"
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *words(sample)],
-        env=server.environment | {"CARRYFLOW_ARTIFACTS": str(root)},
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield root, done.stdout
+    return root, undisturbed(server, root, words(sample), timeout=600)
 
 
 @pytest.mark.parametrize("runner", ["process", pytest.param("ray", marks=needs_ray)])

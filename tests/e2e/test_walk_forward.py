@@ -36,20 +36,25 @@ def results(root: Path) -> dict[str, str]:
     return joined | {str(ref): store.manifest(ref).summary["version"] for ref in store.refs("train")}
 
 
-@pytest.fixture(scope="module")
-def whole(server: Api, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A root after an undisturbed walk-forward, and what it printed. Copy it before you change it."""
-    root = tmp_path_factory.mktemp("walk") / "artifacts"
+def undisturbed(server: Api, root: Path, asked: list[str], timeout: float = 280) -> str:
+    """Run a command to its end, and return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *words(sample)],
+        [sys.executable, "-c", SCRIPT, *asked],
         env=server.environment | {"CARRYFLOW_ARTIFACTS": str(root)},
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=timeout,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return root, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def whole(server: Api, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A root after an undisturbed walk-forward, and what it printed. Copy it before you change it."""
+    root = tmp_path_factory.mktemp("walk") / "artifacts"
+    return root, undisturbed(server, root, words(sample))
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from tasks.store import Store, content_hash
 
 pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
 from tasks.sweep import Search
+from tests.flows.steps import Steps, without_prefect
 
 PROJECT = Path(__file__).parents[2]
 
@@ -60,25 +60,10 @@ with pytest.MonkeyPatch.context() as patch:
 """
 
 
-@dataclass
-class Steps:
-    """Calls each step as Prefect would, and keeps what was called and whether it was there already."""
-
-    seen: list[tuple[str, bool]] = field(default_factory=list)
-
-    def __call__(self, step: Any, *args: Any, **kwargs: Any) -> Any:
-        made = step.fn(*args, **kwargs)
-        hit = not isinstance(made, Ref)
-        self.seen.append((step.task_run_name or step.name, hit))
-        return made.data if hit else made
-
-
 def search(patch: pytest.MonkeyPatch, data: Path, **more: Any) -> tuple[dict[str, Any], Steps]:
     import flows.sweep as module
 
-    steps = Steps()
-    patch.setattr(module, "call", steps)
-    patch.setattr("flows.runners.call", steps)
+    steps = without_prefect(patch, module)
     return module.sweep.fn(str(data), **{**ASKED, **more}), steps
 
 

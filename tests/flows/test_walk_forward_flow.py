@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from schemas.trading import PRESETS
 from schemas.walk_forward import WalkForwardSummary
 from tasks.ledger import Ledger
 from tasks.store import Store, content_hash
+from tests.flows.steps import Steps, without_prefect
 
 TINY = {
     "n_envs": 4, "n_cohorts": 2, "rollout_steps": 24, "batch_size": 96, "n_epochs": 1, "episode_hours": 24,
@@ -39,25 +39,10 @@ ASKED: dict[str, Any] = {
 }  # fmt: skip
 
 
-@dataclass
-class Steps:
-    """Calls each step as Prefect would, and keeps what was called and whether it was there already."""
-
-    seen: list[tuple[str, bool]] = field(default_factory=list)
-
-    def __call__(self, step: Any, *args: Any, **kwargs: Any) -> Any:
-        made = step.fn(*args, **kwargs)
-        hit = not isinstance(made, Ref)
-        self.seen.append((step.task_run_name or step.name, hit))
-        return made.data if hit else made
-
-
 def walk(patch: pytest.MonkeyPatch, data: Path, **more: Any) -> tuple[dict[str, Any], Steps]:
     import flows.walk_forward as module
 
-    steps = Steps()
-    patch.setattr(module, "call", steps)
-    patch.setattr("flows.runners.call", steps)
+    steps = without_prefect(patch, module)
     return module.walk_forward.fn(str(data), **{**ASKED, **more}), steps
 
 
