@@ -49,7 +49,6 @@ def train_seeds(
         resume_from = str(Path(resume_from).absolute())  # a worker's current folder may be another one
     with fan_out(runner, workers, threads=threads) as fan:
         share = time_budget * min(1.0, fan.width / len(seeds))
-        asked |= {"time_budget": share, "resume_from": resume_from}
         ui.say(f"Training seeds {seeds[0]} to {seeds[-1]}, {min(fan.width, len(seeds))} at once")
         models = fan.map(
             TRAIN,

@@ -80,6 +80,18 @@ class Advanced(BaseModel):
             "instruments": self.instruments,
         }
 
+    def refuse_start(self, why: str) -> None:
+        """Refuse weights to start from, where everything trains from nothing.
+
+        Args:
+            why: What is wrong with them there, as a sentence after their name.
+
+        Raises:
+            ConfigError: There are some.
+        """
+        if self.resume_from:
+            raise ConfigError(why, "resume_from", "Leave it out.")
+
     def one_hurdle(self) -> Self:
         """Return the same with what cash earns given once, and used by the ladder and by the gates alike.
 

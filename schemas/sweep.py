@@ -20,7 +20,6 @@ RECIPE: Final = "recipe.json"
 DEFAULT_TRIALS: Final = 20
 DEFAULT_EPISODES: Final = 1000
 State = Literal["complete", "pruned", "diverged"]
-Value = float  # of a parameter; whole numbers and switches are told apart by the recipe's field
 Look = tuple[int, float]  # episodes trained, return on validation in percent
 
 # Why a field of `TrainingConfig` cannot be searched; every other number and switch can.
@@ -173,8 +172,7 @@ def base_recipe(recipe: Recipe, config: SweepConfig, num_episodes: int) -> Recip
         config: Of the sweep.
         num_episodes: Of each training.
     """
-    [*rungs] = config.rung_episodes(num_episodes)
-    every = min([recipe.eval_every, *rungs])
+    every = min([recipe.eval_every, *config.rung_episodes(num_episodes)])
     return recipe.model_copy(update={"eval_every": every})
 
 
@@ -220,9 +218,7 @@ def _unfit(name: str, values: Range) -> str | None:
         every = ", ".join(sorted(set(Recipe.model_fields) - set(_FIXED)))
         return f"{name} is no field of a recipe; these can be searched: {every}"
     kind = kind_of(name)
-    if kind is bool and set(values.ends) != {0.0, 1.0}:
-        return f"{name} is a switch: its choices are 0 and 1"
-    if kind is bool and not values.choices:
+    if kind is bool and set(values.choices) != {0.0, 1.0}:
         return f"{name} is a switch: its choices are 0 and 1"
     for value in values.ends:
         if kind is int and not float(value).is_integer():

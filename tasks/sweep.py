@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from rl.sweep.looks import Bar, bars
 from rl.sweep.propose import importance, propose, require_optuna
-from schemas.errors import ConfigError
 from schemas.manifest import Ref
 from schemas.params import Advanced
 from schemas.sweep import (
@@ -158,10 +157,7 @@ def refuse_start(advanced: Advanced) -> None:
     Raises:
         ConfigError: There are some.
     """
-    if advanced.resume_from:
-        raise ConfigError(
-            "has no part in a sweep: every trial trains from nothing.", "resume_from", "Leave it out."
-        )
+    advanced.refuse_start("has no part in a sweep: every trial trains from nothing.")
 
 
 def ended(ref: Ref) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from schemas.backtest import BacktestSummary
-from schemas.errors import ConfigError
 from schemas.manifest import Manifest, Ref
 from schemas.params import Advanced
 from schemas.trading import PresetName
@@ -80,12 +79,7 @@ def refuse_start(advanced: Advanced) -> None:
     Raises:
         ConfigError: There are some.
     """
-    if advanced.resume_from:
-        raise ConfigError(
-            "has no part in a walk-forward: every fold trains a model of its own from nothing.",
-            "resume_from",
-            "Leave it out.",
-        )
+    advanced.refuse_start("has no part in a walk-forward: every fold trains a model of its own from nothing.")
 
 
 def was_cut(model: Ref) -> bool:
