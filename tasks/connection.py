@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from schemas.errors import ConfigError, UserError
+from schemas.extras import how_to_install
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ class Connection:
             raise ConfigError(
                 f"{kind}:// needs a package that is not installed.",
                 self.url,
-                f"pip install 'carryflow[{kind}]'",
+                how_to_install(kind),
             ) from error
 
     def ask(self, do: Callable[[Any], T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from schemas.errors import ConfigError
+from schemas.extras import how_to_install
 from schemas.params import RunnerName
 
 
@@ -15,6 +16,4 @@ def refuse_runner(runner: RunnerName) -> None:
         ConfigError: It says what to install.
     """
     if runner == "ray" and not all(find_spec(name) for name in ("ray", "prefect_ray")):
-        raise ConfigError(
-            "Ray is not installed.", "--runner ray", "Install the extra: pip install 'carryflow[ray]'."
-        )
+        raise ConfigError("Ray is not installed.", "--runner ray", how_to_install("ray"))

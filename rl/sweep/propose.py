@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rl.sweep.looks import best_by
 from schemas.errors import ConfigError
+from schemas.extras import how_to_install
 from schemas.sweep import Range, SweepConfig, TrialResult, kind_of
 from schemas.training import Recipe
 
@@ -37,7 +38,7 @@ def require_optuna() -> Any:
         raise ConfigError(
             "a sweep needs Optuna, which is not installed.",
             "carryflow sweep",
-            "Install it with `pip install -c constraints.txt -e '.[sweep]'`.",
+            how_to_install("sweep"),
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

@@ -27,7 +27,7 @@ from tests.e2e.test_walk_forward import told, undisturbed, words
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(1800)]
 needs_ray = pytest.mark.skipif(
-    not (find_spec("ray") and find_spec("prefect_ray")), reason="Ray is not installed: pip install '.[ray]'"
+    not (find_spec("ray") and find_spec("prefect_ray")), reason="the extra `ray` is not installed"
 )
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 FOR_EVER = "1000000"

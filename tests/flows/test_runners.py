@@ -162,7 +162,10 @@ def test_a_pools_process_limits_libraries_but_not_what_the_environment_says(monk
 def test_ray_that_is_not_installed_is_refused_in_a_sentence_that_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setattr("tasks.extras.find_spec", lambda name: None)
     with (
-        pytest.raises(ConfigError, match=r"--runner ray: Ray is not installed. .*'carryflow\[ray\]'"),
+        pytest.raises(
+            ConfigError,
+            match=r"--runner ray: Ray is not installed. .*`pip install -c constraints.txt -e '\.\[ray\]'`",
+        ),
         fan_out("ray"),
     ):
         raise AssertionError("nothing is opened")

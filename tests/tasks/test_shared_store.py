@@ -308,7 +308,7 @@ def test_without_the_extra_the_command_to_install_it_is_said(tmp_path, monkeypat
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec, "filesystem", absent)
-    with pytest.raises(ConfigError, match=r"pip install 'carryflow\[s3\]'"):
+    with pytest.raises(ConfigError, match=r"`pip install -c constraints.txt -e '\.\[s3\]'`"):
         Store(tmp_path, Remote("s3://bucket")).local(REF)
 
 

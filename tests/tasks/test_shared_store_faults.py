@@ -20,7 +20,7 @@ from tasks.remote import Remote
 from tasks.store import Store
 from tests.tasks.s3 import Proxy
 
-s3fs = pytest.importorskip("s3fs", reason="needs the extra: pip install 'carryflow[s3]'")
+s3fs = pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
 pytest.importorskip("flask_cors", reason="needs the development extra, which holds moto's server")
 server_module = pytest.importorskip("moto.server", reason="needs the development extra, which holds moto")
 
